@@ -1,0 +1,87 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "runtime/base/result.hpp"
+#include "runtime/base/types.hpp"
+#include "runtime/model/model.hpp"
+
+namespace llmos {
+
+/// One sequence's share of a step: rows [first_row, first_row + num_rows) of the batch hold the
+/// tokens at positions [num_past, num_past + num_rows).
+struct sequence_rows {
+  uint32_t first_row = 0;
+  uint32_t num_rows = 0;
+  uint32_t num_past = 0;  ///< Positions whose K and V already stand in `blocks`.
+  /// Block table: entry i holds positions [i·block_tokens, (i+1)·block_tokens). Covers at least
+  /// num_past + num_rows positions. Blocks that hold only positions below num_past may be shared
+  /// with other sequences and are only read; the others belong to this sequence alone.
+  std::span<const block_id> blocks;
+};
+
+/// One step of a whole engine: prefill chunks and single decodes side by side.
+struct step_batch {
+  std::span<const token_id> tokens;       ///< [num_rows]
+  std::span<const sequence_rows> seqs;    ///< [num_seqs], rows in order and without gaps
+  std::span<const uint32_t> logit_rows;   ///< [num_logits] rows whose logits are wanted, ascending
+};
+
+/// Sizes fixed when a backend is made; nothing is allocated afterwards.
+struct backend_limits {
+  uint32_t max_rows = 512;       ///< Rows of one step.
+  uint32_t max_logits = 64;      ///< Logit rows of one step.
+  uint32_t max_seqs = 64;        ///< Sequences of one step.
+  uint32_t max_context = 2048;   ///< Positions of one sequence.
+  uint32_t num_blocks = 128;     ///< KV blocks in the pool.
+  uint32_t block_tokens = 16;    ///< Positions of one KV block.
+  uint32_t num_threads = 0;      ///< CPU compute threads; 0 = as many as the affinity mask and cgroup allow.
+};
+
+/// What a backend is and what it took.
+struct backend_info {
+  std::string name;         ///< "reference", "cpu"
+  std::string device;       ///< "2 threads, avx512-vnni"
+  std::string numerics;     ///< Identifies the arithmetic: equal ids give equal bytes.
+  uint64_t weight_bytes = 0;
+  uint64_t kv_bytes = 0;
+};
+
+/// A model loaded on one device together with its KV pool. Used by one thread (the executor);
+/// the backend may fan out inside a call. Everything is synchronous from the caller's view.
+class backend {
+public:
+  virtual ~backend() = default;
+
+  virtual const backend_info& info() const = 0;
+  virtual const backend_limits& limits() const = 0;
+
+  /// Runs one step: writes K and V of every row into its block, returns float32 logits
+  /// [num_logits, n_vocab], valid until the next call. Load-independent (docs/ARCHITECTURE.md,
+  /// rule 4): a row's logits depend only on the model, the numerics id and the tokens up to it.
+  /// Errors: invalid_argument (a limit or the layout above is broken; nothing was written),
+  /// engine_failed (the device failed; the KV pool's content is undefined).
+  virtual result<std::span<const float>> forward(const step_batch& batch) = 0;
+
+  /// Copies whole KV blocks, from[i] to to[i], all layers (copy on write).
+  virtual result<void> copy_blocks(std::span<const block_id> from, std::span<const block_id> to) = 0;
+};
+
+/// Makes the backend called `name` ("reference", "cpu", "auto"). Errors: not_found (names the known ones),
+/// out_of_memory (with the bytes asked for), unsupported.
+result<std::unique_ptr<backend>> make_backend(std::string_view name,
+                                              std::shared_ptr<const model> m,
+                                              const backend_limits& limits);
+
+/// Names that `make_backend` accepts on this machine.
+std::vector<std::string> backend_names();
+
+/// Checks a batch against limits and vocabulary; shared by all backends.
+result<void> validate(const step_batch& batch, const backend_limits& limits, uint32_t n_vocab);
+
+}  // namespace llmos
