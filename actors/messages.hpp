@@ -1,0 +1,60 @@
+#pragma once
+
+#include <caf/meta/type_name.hpp>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "runtime/base/error.hpp"
+#include "runtime/kv/kv_manager.hpp"
+#include "runtime/schedule/batch_scheduler.hpp"
+#include "runtime/schedule/engine_plan.hpp"
+#include "runtime/schedule/request.hpp"
+#include "runtime/schedule/sequence.hpp"
+
+// Values that rooms exchange. Inside one process they travel as they are (bulk as shared_ptr to
+// const); none of them crosses a process: that is what wire types are for.
+namespace llmos {
+
+using token_vector = std::vector<token_id>;
+using token_vector_ptr = std::shared_ptr<const token_vector>;
+
+/// What the tokenizer made of a request.
+struct encoded_prompt {
+  token_vector tokens;
+  token_vector eog_ids;  ///< End-of-generation ids of the vocabulary, ascending.
+};
+using encoded_ptr = std::shared_ptr<const encoded_prompt>;
+using token_batch = std::vector<token_event>;
+using token_batch_ptr = std::shared_ptr<const token_batch>;
+using step_plan_ptr = std::shared_ptr<const step_plan>;
+using step_result_ptr = std::shared_ptr<const step_result>;
+using process_list = std::vector<process_info>;
+using model_list = std::vector<model_status>;
+
+/// One step as the monitor sees it.
+struct step_report {
+  std::string model;
+  uint32_t num_rows = 0;
+  uint32_t num_tokens = 0;  ///< New tokens.
+  uint64_t forward_us = 0;
+  uint64_t sample_us = 0;
+  uint64_t gap_us = 0;  ///< Between the end of the step before and this one's start.
+  scheduler_stats schedule;
+};
+
+/// One ended generation as the monitor sees it.
+struct generation_report {
+  std::string model;
+  std::string owner;
+  std::string outcome;  ///< "stop", "length", "cancelled" or the name of an error code.
+  generation_usage usage;
+};
+
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, request_id& x) {
+  return f(caf::meta::type_name("request_id"), x.value);
+}
+
+}  // namespace llmos

@@ -1,0 +1,166 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "runtime/base/result.hpp"
+#include "runtime/schedule/sequence.hpp"
+
+namespace llmos {
+
+/// Limits of one engine's scheduler; checked by `validate`.
+struct scheduler_limits {
+  uint32_t max_step_tokens = 256;    ///< Rows of one step, decodes and prefill together.
+  uint32_t max_prefill_chunk = 256;  ///< Prefill rows of one sequence in one step.
+  uint32_t max_running = 32;         ///< Sequences that hold blocks.
+  uint32_t max_waiting = 16384;      ///< Queue; more is `overloaded`.
+  uint32_t max_context = 2048;       ///< prompt + max_tokens of one sequence.
+  uint32_t num_blocks = 128;         ///< Blocks of the engine's pool.
+  uint32_t block_tokens = 16;        ///< Positions of one block.
+};
+result<void> validate(const scheduler_limits& x);
+
+/// Asks the memory manager for the blocks of a whole sequence (prefix reuse included).
+struct reserve_request {
+  request_id id;
+  std::string tenant;
+  std::shared_ptr<const std::vector<token_id>> tokens;
+  uint32_t num_blocks = 0;  ///< Blocks the sequence shall hold, cached ones included.
+};
+
+/// The memory manager's answer: granted, or not now.
+struct reserve_reply {
+  request_id id;
+  bool granted = false;
+  std::vector<block_id> blocks;  ///< [num_blocks] when granted; the cached ones first.
+  uint32_t num_cached = 0;       ///< Tokens whose K and V already stand in `blocks`.
+};
+
+/// Announces blocks whose K and V are complete, for the prefix index.
+struct seal_notice {
+  std::string tenant;
+  std::shared_ptr<const std::vector<token_id>> tokens;  ///< Whole blocks from position 0.
+  std::vector<block_id> blocks;
+};
+
+/// What the scheduler wants of its neighbours after an event; drained by the actor, in this order.
+struct scheduler_output {
+  std::vector<token_event> tokens;
+  std::vector<seal_notice> seals;
+  std::vector<block_id> released;
+  std::vector<reserve_request> reserves;
+  uint32_t lease = 0;  ///< Blocks asked ahead of need; at most one such request is open.
+};
+
+struct scheduler_stats {
+  uint32_t waiting = 0;
+  uint32_t running = 0;
+  uint64_t steps = 0;
+  uint64_t preemptions = 0;
+  uint64_t prefill_tokens = 0;
+  uint64_t decode_tokens = 0;
+  uint64_t cached_tokens = 0;
+};
+
+/// Continuous batching: decides which tokens of which sequences run in the next step. Decodes
+/// first, then partial prefills, then admissions, first come first served, within a token budget.
+/// Holds block ids leased by the memory manager, never memory. When blocks run out, the youngest
+/// sequence is preempted: its blocks go back and it is recomputed later (the same tokens follow,
+/// rule 4). Pure: no clock, no actor, no I/O; every answer of a neighbour is a method call.
+///
+///   waiting ──reserve/granted──▶ running ──end──▶ gone
+///      ▲                            │
+///      └─────────preempt────────────┘
+class batch_scheduler {
+public:
+  explicit batch_scheduler(scheduler_limits limits);
+
+  /// Queues a sequence. Errors: invalid_argument (empty prompt, id in use), over_context,
+  /// out_of_memory (could not fit the pool even alone), overloaded.
+  result<void> enqueue(spec_ptr spec);
+
+  /// Drops a sequence; its blocks go back when the step that names them ends. Unknown ids are
+  /// ignored: the sequence may have ended meanwhile.
+  void cancel(request_id id);
+
+  /// The memory manager's answers.
+  void on_reserved(reserve_reply reply);
+  void on_leased(std::vector<block_id> blocks);
+
+  /// The next step, or nothing when a step is in flight or nothing can run.
+  std::optional<step_plan> next_step();
+
+  /// Takes the result of the step in flight. REQUIRES: result.step is that step, no error.
+  void step_done(const step_result& done);
+
+  /// What to send after the calls above; empties itself.
+  scheduler_output drain();
+
+  scheduler_stats stats() const;
+  bool idle() const { return sequences_.empty(); }
+  bool in_flight() const { return in_flight_; }
+
+private:
+  enum class phase : uint8_t { waiting, reserving, running };
+
+  struct sequence {
+    spec_ptr spec;
+    uint64_t arrival = 0;
+    phase state = phase::waiting;
+    bool cancelled = false;        ///< Goes when the open reservation or step has ended.
+    bool known = false;            ///< The executor has the spec.
+    std::vector<token_id> tokens;  ///< Prompt and everything generated.
+    std::vector<block_id> blocks;
+    uint32_t num_computed = 0;      ///< Positions in the KV cache, the step in flight excluded.
+    uint32_t num_sealed = 0;        ///< Whole blocks announced to the prefix index.
+    uint32_t num_known_blocks = 0;  ///< Blocks that the executor's table has.
+    uint32_t num_cached = 0;        ///< Prompt tokens found in the prefix index.
+    uint32_t in_flight = 0;         ///< Rows of the step in flight.
+
+    bool decoding() const { return num_computed + 1 == tokens.size(); }
+    uint32_t num_generated() const {
+      return static_cast<uint32_t>(tokens.size()) - spec->num_prompt;
+    }
+  };
+  using sequence_map = std::map<uint64_t, sequence>;  // by arrival: iteration is queue order
+
+  void plan_decodes(step_plan& plan, uint32_t& budget);
+  void plan_prefills(step_plan& plan, uint32_t& budget);
+  bool ensure_capacity(sequence& s, uint32_t rows);
+  void add_entry(step_plan& plan, sequence& s, uint32_t rows);
+  static spec_ptr spec_for_executor(const sequence& s);
+  void preempt_youngest();
+  void apply_token(const step_token& t);
+  void finish(sequence& s);
+  void remove(sequence_map::iterator it);
+  void seal(sequence& s);
+  void give_up_blocks(sequence& s);
+  void release(std::vector<block_id> blocks);
+  bool shares_running_prefill(const sequence& s) const;
+  void admit();
+  void request_lease();
+  sequence* find(request_id id);
+
+  scheduler_limits limits_;
+  sequence_map sequences_;
+  std::map<request_id, uint64_t> arrival_of_;
+  std::vector<block_id> stock_;     ///< Leased and not yet given to a sequence.
+  std::vector<request_id> forget_;  ///< For the executor, with the next plan.
+  scheduler_output out_;
+  uint64_t next_arrival_ = 0;
+  uint64_t step_ = 0;
+  uint32_t num_running_ = 0;
+  uint32_t lease_open_ = 0;  ///< Blocks asked for and not yet answered.
+  bool in_flight_ = false;
+  bool reserving_ = false;          ///< One reservation is open.
+  bool admission_blocked_ = false;  ///< Somebody must end before another admission is tried.
+  bool short_of_blocks_ = false;    ///< The last lease brought less than asked.
+  scheduler_stats stats_;
+};
+
+}  // namespace llmos

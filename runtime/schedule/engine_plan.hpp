@@ -1,0 +1,50 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "runtime/backend/backend.hpp"
+#include "runtime/base/result.hpp"
+#include "runtime/config/node_config.hpp"
+#include "runtime/model/model.hpp"
+#include "runtime/schedule/batch_scheduler.hpp"
+#include "runtime/text/chat_template.hpp"
+#include "runtime/text/tokenizer.hpp"
+
+namespace llmos {
+
+/// A model file made ready to serve: weights found, vocabulary and chat template read. Shared by
+/// the rooms of its engine and kept over their restarts.
+struct loaded_model {
+  std::string name;
+  std::shared_ptr<const model> weights;
+  std::shared_ptr<const tokenizer> vocabulary;
+  std::shared_ptr<const chat_template> chat;  ///< nullptr: the file carries none.
+};
+using loaded_model_ptr = std::shared_ptr<const loaded_model>;
+
+/// Opens, checks and understands a GGUF file. Errors: those of gguf_file::open, load_model,
+/// make_tokenizer and chat_template::parse, each naming the file.
+result<loaded_model_ptr> load_model_file(const std::string& name, const std::string& path);
+
+/// Sizes of one engine, fixed before anything is allocated.
+struct engine_plan {
+  std::string backend;
+  backend_limits device;
+  scheduler_limits schedule;
+};
+
+/// Sizes an engine for a model by the configuration. `free_bytes`: memory this process may still
+/// take. Errors: invalid_argument (a key cannot be honoured), out_of_memory with the counts.
+result<engine_plan> plan_engine(const model& m, const node_config& config, uint64_t free_bytes);
+
+/// Memory this process may still take: free memory of the machine or of its cgroup, in bytes.
+uint64_t free_memory_bytes();
+
+/// Makes the device side of an engine; tests put their own in.
+using backend_factory =
+    std::function<result<std::unique_ptr<backend>>(const loaded_model&, const engine_plan&)>;
+
+}  // namespace llmos

@@ -1,0 +1,100 @@
+#include "runtime/schedule/step_runner.hpp"
+
+#include <chrono>
+#include <string>
+#include <utility>
+
+namespace llmos {
+
+namespace {
+
+using steady = std::chrono::steady_clock;
+
+uint64_t us_between(steady::time_point a, steady::time_point b) {
+  return static_cast<uint64_t>(
+      std::chrono::duration_cast<std::chrono::microseconds>(b - a).count());
+}
+
+failure unknown_sequence(request_id id) {
+  return {ec::internal, "the plan names sequence " + std::to_string(id.value) + " without its spec",
+          ""};
+}
+
+}  // namespace
+
+step_runner::step_runner(std::unique_ptr<backend> device, uint32_t n_vocab)
+    : device_(std::move(device)), n_vocab_(n_vocab) {
+  const auto& limits = device_->limits();
+  tokens_.reserve(limits.max_rows);
+  rows_.reserve(limits.max_seqs);
+  logit_rows_.reserve(limits.max_logits);
+}
+
+step_result step_runner::run(const step_plan& plan) {
+  step_result out;
+  out.step = plan.step;
+  for (auto id : plan.ended) sequences_.erase(id.value);
+  if (auto built = build_batch(plan); !built) {
+    out.error = std::move(built).error();
+    return out;
+  }
+  out.num_rows = static_cast<uint32_t>(tokens_.size());
+  const auto start = steady::now();
+  auto logits = device_->forward({tokens_, rows_, logit_rows_});
+  const auto computed = steady::now();
+  if (!logits) {
+    out.error = std::move(logits).error();
+    return out;
+  }
+  out.tokens.reserve(logit_rows_.size());
+  size_t row = 0;
+  for (const auto& e : plan.entries) {
+    if (e.sample) out.tokens.push_back(sample(e, logits->subspan(n_vocab_ * row++, n_vocab_)));
+  }
+  out.forward_us = us_between(start, computed);
+  out.sample_us = us_between(computed, steady::now());
+  return out;
+}
+
+result<void> step_runner::take_in(const plan_entry& e) {
+  if (e.spec) {
+    sequence s{e.spec, e.spec->tokens, {}, sampler{e.spec->sampling, e.spec->eog_ids, n_vocab_}};
+    s.tokens.reserve(s.spec->num_prompt + s.spec->sampling.max_tokens);
+    sequences_.insert_or_assign(e.id.value, std::move(s));
+  }
+  const auto it = sequences_.find(e.id.value);
+  if (it == sequences_.end()) return unknown_sequence(e.id);
+  auto& blocks = it->second.blocks;
+  blocks.insert(blocks.end(), e.new_blocks.begin(), e.new_blocks.end());
+  if (uint64_t{e.num_past} + e.num_tokens > it->second.tokens.size()) {
+    return failure{ec::internal, "the plan runs past the tokens of " + std::to_string(e.id.value),
+                   ""};
+  }
+  return {};
+}
+
+result<void> step_runner::build_batch(const step_plan& plan) {
+  tokens_.clear();
+  rows_.clear();
+  logit_rows_.clear();
+  for (const auto& e : plan.entries) {
+    LLMOS_TRY_VOID(take_in(e));
+    const auto& s = sequences_.at(e.id.value);
+    const auto first = static_cast<uint32_t>(tokens_.size());
+    const auto begin = s.tokens.begin() + e.num_past;
+    tokens_.insert(tokens_.end(), begin, begin + e.num_tokens);
+    rows_.push_back({first, e.num_tokens, e.num_past, s.blocks});
+    if (e.sample) logit_rows_.push_back(first + e.num_tokens - 1);
+  }
+  return {};
+}
+
+step_token step_runner::sample(const plan_entry& e, std::span<const float> logits) {
+  auto& s = sequences_.at(e.id.value);
+  const auto index = static_cast<uint32_t>(s.tokens.size()) - s.spec->num_prompt;
+  auto token = s.choose.sample(logits, s.tokens, index);
+  s.tokens.push_back(token.id);
+  return {e.id, std::move(token)};
+}
+
+}  // namespace llmos
