@@ -1,0 +1,49 @@
+#pragma once
+
+#include <memory>
+
+#include <caf/actor_system.hpp>
+
+#include "actors/protocol.hpp"
+#include "runtime/base/result.hpp"
+#include "runtime/config/node_config.hpp"
+#include "runtime/schedule/engine_plan.hpp"
+
+namespace llmos {
+
+/// What tests replace.
+struct node_hooks {
+  backend_factory make_backend;  ///< Empty: `llmos::make_backend`.
+};
+
+/// A running system: actor system, supervisor and rooms. The one object that boot code holds.
+///
+/// Gateways are actors of their own that the caller spawns in `system()` and gives `kernel()`;
+/// they must have ended (or hold no handle of ours) before `stop`.
+class node {
+public:
+  /// Validates the configuration and starts every room; models load when first asked for.
+  /// Errors: invalid_argument naming the key.
+  static result<std::unique_ptr<node>> start(const node_config& config, node_hooks hooks = {});
+
+  /// Cancels what still runs, stops every room and waits for it.
+  ~node();
+
+  caf::actor_system& system();
+  const node_config& config() const;
+
+  /// The kernel of this moment (a restart brings another one).
+  kernel_actor kernel();
+
+  /// How a node ends: refuses new work, then waits for what runs (at most kernel.drain_ms) or
+  /// cancels it, then stops every room. Called twice, the second call does nothing.
+  enum class stop_mode { drain, cancel };
+  void stop(stop_mode mode);
+
+private:
+  struct impl;
+  explicit node(std::unique_ptr<impl> x);
+  std::unique_ptr<impl> impl_;
+};
+
+}  // namespace llmos
