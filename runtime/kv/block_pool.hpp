@@ -27,14 +27,18 @@ public:
   /// Returns the number of blocks that became free.
   result<uint32_t> release(std::span<const block_id> blocks);
 
+  /// REQUIRES: b < size().
   uint32_t ref_count(block_id b) const { return refs_[b]; }
   uint32_t size() const { return static_cast<uint32_t>(refs_.size()); }
   uint32_t num_free() const { return static_cast<uint32_t>(free_.size()); }
   uint32_t num_used() const { return size() - num_free(); }
 
+  /// Verifies that the free list names each unreferenced block once and no other; for tests.
+  void check_invariants() const;
+
 private:
-  std::vector<uint32_t> refs_;
-  std::vector<block_id> free_;
+  std::vector<uint32_t> refs_;  // [num_blocks]
+  std::vector<block_id> free_;  // taken from the back: the block given back last is still warm
 };
 
 }  // namespace llmos
