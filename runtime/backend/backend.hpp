@@ -68,7 +68,8 @@ public:
   /// engine_failed (the device failed; the KV pool's content is undefined).
   virtual result<std::span<const float>> forward(const step_batch& batch) = 0;
 
-  /// Copies whole KV blocks, from[i] to to[i], all layers (copy on write).
+  /// Copies whole KV blocks, from[i] to to[i], all layers, in order (copy on write).
+  /// Errors: invalid_argument (lengths differ, a block is not in the pool; nothing was copied).
   virtual result<void> copy_blocks(std::span<const block_id> from, std::span<const block_id> to) = 0;
 };
 
@@ -83,5 +84,9 @@ std::vector<std::string> backend_names();
 
 /// Checks a batch against limits and vocabulary; shared by all backends.
 result<void> validate(const step_batch& batch, const backend_limits& limits, uint32_t n_vocab);
+
+/// Checks the arguments of `copy_blocks` against the pool; shared by all backends.
+result<void> validate_copy(std::span<const block_id> from, std::span<const block_id> to,
+                           const backend_limits& limits);
 
 }  // namespace llmos

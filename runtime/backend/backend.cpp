@@ -1,0 +1,42 @@
+#include "runtime/backend/backend.hpp"
+
+#include <utility>
+
+#include "runtime/backend/reference/reference_backend.hpp"
+
+namespace llmos {
+
+namespace {
+
+result<void> validate_limits(const backend_limits& limits) {
+  const std::pair<const char*, uint32_t> sizes[] = {
+      {"max_rows", limits.max_rows},     {"max_logits", limits.max_logits},
+      {"max_seqs", limits.max_seqs},     {"max_context", limits.max_context},
+      {"num_blocks", limits.num_blocks}, {"block_tokens", limits.block_tokens},
+  };
+  for (const auto& [name, value] : sizes) {
+    if (value != 0) continue;
+    return failure{ec::invalid_argument, std::string("backend limit '") + name + "' is 0",
+                   "set it to 1 or more"};
+  }
+  return {};
+}
+
+}  // namespace
+
+result<std::unique_ptr<backend>> make_backend(std::string_view name, std::shared_ptr<const model> m,
+                                              const backend_limits& limits) {
+  LLMOS_CHECK(m != nullptr);
+  LLMOS_TRY_VOID(validate_limits(limits));
+  if (name == "reference" || name == "auto") return make_reference_backend(std::move(m), limits);
+  std::string known = "auto";
+  for (const std::string& x : backend_names()) known += ", " + x;
+  return failure{ec::not_found, "no backend is called '" + std::string(name) + "'",
+                 "known are " + known};
+}
+
+std::vector<std::string> backend_names() {
+  return {"reference"};
+}
+
+}  // namespace llmos

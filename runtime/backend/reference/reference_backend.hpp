@@ -1,0 +1,15 @@
+#pragma once
+
+#include <memory>
+
+#include "runtime/backend/backend.hpp"
+
+namespace llmos {
+
+/// The backend that other backends are measured against: weights decoded to float32 when it is
+/// made (4 bytes per weight), float32 K and V, plain loops. Slow on purpose.
+/// Errors: out_of_memory.
+result<std::unique_ptr<backend>> make_reference_backend(std::shared_ptr<const model> m,
+                                                        const backend_limits& limits);
+
+}  // namespace llmos

@@ -1,0 +1,98 @@
+#include <string>
+
+#include "runtime/backend/backend.hpp"
+
+namespace llmos {
+
+namespace {
+
+failure bad(const std::string& text) {
+  return {ec::invalid_argument, "step: " + text, "the scheduler must keep to the backend's limits"};
+}
+
+std::string of(uint64_t value, uint64_t limit) {
+  return std::to_string(value) + ", the limit is " + std::to_string(limit);
+}
+
+result<void> validate_sequence(const sequence_rows& seq, size_t index,
+                               const backend_limits& limits) {
+  const std::string who = "sequence " + std::to_string(index);
+  if (seq.num_rows == 0) return bad(who + " has no rows");
+  const uint64_t end = uint64_t{seq.num_past} + seq.num_rows;
+  if (end > limits.max_context) return bad(who + " ends at " + of(end, limits.max_context));
+  const uint64_t n_used = (end + limits.block_tokens - 1) / limits.block_tokens;
+  if (seq.blocks.size() < n_used) {
+    return bad(who + " has " + std::to_string(seq.blocks.size()) + " blocks and needs " +
+               std::to_string(n_used));
+  }
+  for (uint64_t i = 0; i < n_used; ++i) {
+    if (seq.blocks[i] < limits.num_blocks) continue;
+    return bad(who + " names block " + std::to_string(seq.blocks[i]) + " of a pool of " +
+               std::to_string(limits.num_blocks));
+  }
+  return {};
+}
+
+result<void> validate_logit_rows(const step_batch& batch, const backend_limits& limits) {
+  if (batch.logit_rows.size() > limits.max_logits) {
+    return bad("wants logits of " + of(batch.logit_rows.size(), limits.max_logits) + " rows");
+  }
+  for (size_t i = 0; i < batch.logit_rows.size(); ++i) {
+    const uint32_t row = batch.logit_rows[i];
+    if (row >= batch.tokens.size()) {
+      return bad("wants logits of row " + std::to_string(row) + " of " +
+                 std::to_string(batch.tokens.size()));
+    }
+    if (i > 0 && batch.logit_rows[i - 1] >= row) return bad("logit rows do not ascend");
+  }
+  return {};
+}
+
+}  // namespace
+
+result<void> validate(const step_batch& batch, const backend_limits& limits, uint32_t n_vocab) {
+  if (batch.tokens.empty()) return bad("has no rows");
+  if (batch.tokens.size() > limits.max_rows) {
+    return bad("has rows: " + of(batch.tokens.size(), limits.max_rows));
+  }
+  if (batch.seqs.size() > limits.max_seqs) {
+    return bad("has sequences: " + of(batch.seqs.size(), limits.max_seqs));
+  }
+  for (const token_id token : batch.tokens) {
+    if (token >= 0 && static_cast<uint32_t>(token) < n_vocab) continue;
+    return bad("token " + std::to_string(token) + " is not in the vocabulary of " +
+               std::to_string(n_vocab));
+  }
+  uint64_t next_row = 0;
+  for (size_t i = 0; i < batch.seqs.size(); ++i) {
+    if (batch.seqs[i].first_row != next_row) {
+      return bad("sequence " + std::to_string(i) + " starts at row " +
+                 std::to_string(batch.seqs[i].first_row) + ", expected " +
+                 std::to_string(next_row));
+    }
+    LLMOS_TRY_VOID(validate_sequence(batch.seqs[i], i, limits));
+    next_row += batch.seqs[i].num_rows;
+  }
+  if (next_row != batch.tokens.size()) {
+    return bad("has " + std::to_string(batch.tokens.size()) + " tokens, but its sequences cover " +
+               std::to_string(next_row));
+  }
+  return validate_logit_rows(batch, limits);
+}
+
+result<void> validate_copy(std::span<const block_id> from, std::span<const block_id> to,
+                           const backend_limits& limits) {
+  if (from.size() != to.size()) {
+    return bad("copies " + std::to_string(from.size()) + " blocks to " + std::to_string(to.size()));
+  }
+  for (const auto blocks : {from, to}) {
+    for (const block_id id : blocks) {
+      if (id < limits.num_blocks) continue;
+      return bad("copies block " + std::to_string(id) + " of a pool of " +
+                 std::to_string(limits.num_blocks));
+    }
+  }
+  return {};
+}
+
+}  // namespace llmos
