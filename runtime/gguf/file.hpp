@@ -16,20 +16,31 @@ namespace llmos {
 
 /// Value types of GGUF metadata; values are GGUF's own numbers.
 enum class gguf_type : uint32_t {
-  u8 = 0, i8, u16, i16, u32, i32, f32, boolean, string, array, u64, i64, f64,
+  u8 = 0,
+  i8,
+  u16,
+  i16,
+  u32,
+  i32,
+  f32,
+  boolean,
+  string,
+  array,
+  u64,
+  i64,
+  f64,
 };
 
 /// An array of metadata, still in the mapped file; decoded on access.
 struct gguf_array {
   gguf_type element_type = gguf_type::u8;
   uint64_t count = 0;
-  std::span<const std::byte> bytes;             ///< Raw elements (scalars).
-  std::vector<std::string_view> strings;        ///< [count] when element_type is string.
+  std::span<const std::byte> bytes;       ///< Raw elements (scalars).
+  std::vector<std::string_view> strings;  ///< [count] when element_type is string.
 };
 
 /// One metadata value. Integers are widened, float32 becomes double; strings point into the file.
-using gguf_value =
-    std::variant<uint64_t, int64_t, double, bool, std::string_view, gguf_array>;
+using gguf_value = std::variant<uint64_t, int64_t, double, bool, std::string_view, gguf_array>;
 
 struct gguf_entry {
   std::string_view key;
@@ -52,7 +63,7 @@ struct tensor_info {
 
 /// A read-only GGUF v2/v3 file. Owns the mapping; every view above lives as long as it does.
 /// All sizes are checked against the bytes that are really there before anything is allocated;
-/// memory beyond the mapping stays below 64 MiB + O(entries actually present).
+/// memory beyond the mapping stays below 64 MiB (the limits in parse.hpp see to it).
 class gguf_file {
 public:
   /// Maps and parses a file. Errors: not_found, io_error, bad_file, unsupported; the text names
@@ -99,6 +110,13 @@ protected:
   uint64_t alignment_ = 32;
   std::vector<gguf_entry> entries_;
   std::vector<tensor_info> tensors_;
+  std::vector<uint32_t> entry_order_;   ///< Indices of `entries_` by ascending key.
+  std::vector<uint32_t> tensor_order_;  ///< Indices of `tensors_` by ascending name.
+
+private:
+  /// The entry of `key`, or a not_found failure that names it.
+  result<const gguf_entry*> require(std::string_view key) const;
+  failure type_failure(const gguf_entry& entry, std::string_view wanted) const;
 };
 
 }  // namespace llmos

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 
 namespace llmos {
@@ -45,7 +46,7 @@ const type_info& info_of(tensor_type type);
 std::optional<tensor_type> tensor_type_from_raw(uint32_t raw);
 
 /// Name of any GGUF type number for error texts ("IQ2_XXS", or "type 77").
-std::string_view raw_type_name(uint32_t raw);
+std::string raw_type_name(uint32_t raw);
 
 /// Decodes `out.size()` weights of `type` from `data` (unaligned) to float32.
 /// The scalar definition of each format; every backend's kernels are tested against it.

@@ -1,0 +1,20 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace llmos {
+
+/// Bytes of the well-formed UTF-8 character at the start of `text` (1..4), or 0 when there is none.
+/// Surrogates, overlong forms and values above U+10FFFF are not well-formed.
+size_t utf8_char_length(std::string_view text);
+
+/// `text` for one line of a terminal or an error: control characters and bytes that are no UTF-8
+/// become escapes (`\n`, `\x1b`), and from about `max_bytes` on it is cut with "…".
+std::string printable(std::string_view text, size_t max_bytes);
+
+/// `text` with every byte that is no UTF-8 replaced by U+FFFD, cut as `printable` does.
+std::string valid_utf8(std::string_view text, size_t max_bytes);
+
+}  // namespace llmos
