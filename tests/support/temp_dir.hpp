@@ -1,0 +1,33 @@
+#pragma once
+
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+
+#include "runtime/base/check.hpp"
+
+namespace llmos::test {
+
+/// A fresh directory that vanishes with its contents at the end of the scope.
+class temp_dir {
+public:
+  temp_dir() {
+    auto pattern = (std::filesystem::temp_directory_path() / "llmos-test-XXXXXX").string();
+    LLMOS_CHECK(::mkdtemp(pattern.data()) != nullptr);
+    path_ = pattern;
+  }
+  temp_dir(const temp_dir&) = delete;
+  temp_dir& operator=(const temp_dir&) = delete;
+  ~temp_dir() {
+    std::error_code ignored;  // a leftover in /tmp fails no test
+    std::filesystem::remove_all(path_, ignored);
+  }
+
+  /// Path of `name` inside the directory.
+  std::string file(const std::string& name) const { return (path_ / name).string(); }
+
+private:
+  std::filesystem::path path_;
+};
+
+}  // namespace llmos::test
