@@ -22,16 +22,19 @@ struct sampling_params {
   float repetition_penalty = 1.0f;  ///< Divides positive, multiplies negative logits. (0, 10]
   float frequency_penalty = 0.0f;   ///< Subtracted per occurrence. [-2, 2]
   float presence_penalty = 0.0f;    ///< Subtracted once if present. [-2, 2]
-  int32_t penalty_window = 64;      ///< Last tokens (prompt and output) that penalties see; -1 = all, 0 = off.
+  int32_t penalty_window =
+      64;  ///< Last tokens (prompt and output) that penalties see; -1 = all, 0 = off.
   std::map<token_id, float> logit_bias;  ///< Added to logits. Values in [-100, 100]
-  std::optional<uint64_t> seed;     ///< Drawn at admission when absent.
-  std::vector<std::string> stop;    ///< Strings that end the text; not part of the output. <= 16, 1..256 bytes
+  std::optional<uint64_t> seed;          ///< Drawn at admission when absent.
+  std::vector<std::string>
+      stop;  ///< Strings that end the text; not part of the output. <= 16, 1..256 bytes
   std::vector<token_id> stop_token_ids;  ///< <= 64
-  uint32_t max_tokens = 512;        ///< New tokens at most; 0 = only evaluate the prompt.
-  uint32_t min_tokens = 0;          ///< End tokens are masked before this many new tokens.
-  bool ignore_eos = false;          ///< End-of-generation tokens are masked for good.
-  bool logprobs = false;            ///< Report the chosen token's log-probability (before penalties and cuts).
-  uint32_t top_logprobs = 0;        ///< Alternatives reported with each token. [0, 20]
+  uint32_t max_tokens = 512;             ///< New tokens at most; 0 = only evaluate the prompt.
+  uint32_t min_tokens = 0;               ///< End tokens are masked before this many new tokens.
+  bool ignore_eos = false;               ///< End-of-generation tokens are masked for good.
+  bool logprobs =
+      false;  ///< Report the chosen token's log-probability (before penalties and cuts).
+  uint32_t top_logprobs = 0;  ///< Alternatives reported with each token. [0, 20]
 
   friend bool operator==(const sampling_params&, const sampling_params&) = default;
 };

@@ -1,12 +1,14 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <utility>
 #include <vector>
 
 #include "runtime/base/types.hpp"
 #include "runtime/sampling/params.hpp"
+#include "runtime/sampling/select.hpp"
 
 namespace llmos {
 
@@ -22,16 +24,36 @@ struct token_logprob {
 
 struct sampled_token {
   token_id id = 0;
-  float logprob = 0;                      ///< Of the unmodified distribution; 0 unless asked for.
-  std::vector<token_logprob> top;         ///< [top_logprobs], most likely first.
+  float logprob = 0;               ///< Of the unmodified distribution; 0 unless asked for.
+  std::vector<token_logprob> top;  ///< [top_logprobs], most likely first; impossible ones left out.
+};
+
+/// Working memory of a sampler, a few megabytes for a large vocabulary. One thread's samplers may
+/// share one.
+struct sampler_scratch {
+  std::vector<float> logits;      // [n_vocab]
+  std::vector<uint32_t> counts;   // [n_vocab], all 0 between calls
+  std::vector<token_id> counted;  // the ids whose count is not 0
+  std::vector<candidate> candidates;
 };
 
 /// Chooses tokens for one request. Stateless between tokens except for scratch: everything that
 /// decides comes from the arguments, so a preempted or replayed request chooses the same tokens.
+///
+///   logits ─▶ logit_bias ─▶ penalties ─▶ end mask ─▶ temperature 0: the likeliest
+///     └▶ logprobs                             └────▶ top_k ─▶ typical_p ─▶ top_p ─▶ min_p
+///                                                       ─▶ temperature ─▶ draw
+///
+/// Each filter sees the softmax of what the one before it left, without temperature. NaN counts
+/// as -infinity (impossible), +infinity as the largest float. When nothing is possible the
+/// lowest id outside the end mask is chosen: a masked end token never comes out.
 class sampler {
 public:
-  /// `end_tokens`: ids masked by min_tokens and ignore_eos. REQUIRES: validate(p) passed, p.seed set.
-  sampler(sampling_params p, std::span<const token_id> end_tokens, uint32_t n_vocab);
+  /// `end_tokens`: ids masked by min_tokens and ignore_eos; min_tokens masks p.stop_token_ids too.
+  /// Without `scratch` the sampler makes its own. REQUIRES: validate(p) passed, p.seed set unless
+  /// temperature is 0.
+  sampler(sampling_params p, std::span<const token_id> end_tokens, uint32_t n_vocab,
+          std::shared_ptr<sampler_scratch> scratch = nullptr);
 
   /// logits: [n_vocab]. history: prompt and output tokens so far. index: number of this
   /// request's generated tokens before this one. Candidates are ordered by (logit, id).
@@ -41,12 +63,18 @@ public:
   const sampling_params& params() const { return params_; }
 
 private:
-  struct candidate { float logit; token_id id; };
+  std::span<const token_id> masked(uint32_t index) const;
+  std::vector<token_logprob> report_top(double log_sum);
+  void adjust(std::span<const token_id> history, uint32_t index);
+  void penalize(std::span<const token_id> window);
+  token_id choose(uint32_t index);
+  token_id draw(uint32_t index);
+
   sampling_params params_;
-  std::vector<token_id> end_tokens_;
+  std::vector<token_id> end_tokens_;   ///< Masked for good by ignore_eos.
+  std::vector<token_id> stop_tokens_;  ///< Masked by min_tokens: end_tokens and stop_token_ids.
   uint32_t n_vocab_;
-  std::vector<float> work_;
-  std::vector<candidate> candidates_;
+  std::shared_ptr<sampler_scratch> scratch_;
 };
 
 }  // namespace llmos
