@@ -2,7 +2,9 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <string>
+#include <string_view>
 
 #include "runtime/base/check.hpp"
 
@@ -25,6 +27,14 @@ public:
 
   /// Path of `name` inside the directory.
   std::string file(const std::string& name) const { return (path_ / name).string(); }
+
+  /// Writes `bytes` into that file and returns its path.
+  std::string write(const std::string& name, std::string_view bytes) const {
+    std::ofstream out{path_ / name, std::ios::binary};
+    out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+    LLMOS_CHECK(out.flush().good());
+    return file(name);
+  }
 
 private:
   std::filesystem::path path_;

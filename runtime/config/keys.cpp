@@ -1,0 +1,114 @@
+#include "runtime/config/keys.hpp"
+
+namespace llmos {
+
+namespace {
+
+constexpr double max_u32 = 4294967295.0;
+constexpr double max_u64 = 18446744073709551615.0;  // 2^64 as a double
+constexpr double max_i32 = 2147483647.0;
+
+}  // namespace
+
+// One key per entry reads as the table that it is.
+// clang-format off
+std::vector<config_key> keys_of(sampling_params& x) {
+  return {
+      {"temperature", &x.temperature, {0, 100}, "",
+       "How freely tokens are drawn: 0 always takes the likeliest, higher is wilder."},
+      {"top_k", &x.top_k, {0, max_i32}, "tokens",
+       "Keeps the k likeliest tokens; 0 = off."},
+      {"top_p", &x.top_p, {.low = 0, .high = 1, .above_low = true}, "",
+       "Keeps the smallest set of tokens with this probability in sum; 1 = off."},
+      {"min_p", &x.min_p, {0, 1}, "",
+       "Keeps tokens at least this probable, relative to the likeliest; 0 = off."},
+      {"typical_p", &x.typical_p, {.low = 0, .high = 1, .above_low = true}, "",
+       "Keeps the locally typical tokens with this probability in sum; 1 = off."},
+      {"repetition_penalty", &x.repetition_penalty, {.low = 0, .high = 10, .above_low = true}, "",
+       "Makes tokens seen before less likely by this factor; 1 = off."},
+      {"frequency_penalty", &x.frequency_penalty, {-2, 2}, "",
+       "Subtracted from a token's logit for each time it was seen; 0 = off."},
+      {"presence_penalty", &x.presence_penalty, {-2, 2}, "",
+       "Subtracted from a token's logit once when it was seen; 0 = off."},
+      {"penalty_window", &x.penalty_window, {-1, max_i32}, "tokens",
+       "How far back the three penalties look; -1 = everything, 0 = penalties off."},
+      {"logit_bias", &x.logit_bias, {.low = -100, .high = 100, .max_items = 1024}, "",
+       "Added to the logits of these tokens: {id: value}."},
+      {"seed", &x.seed, {0, max_u64}, "",
+       "Makes a generation repeatable; null draws a new seed for each request."},
+      {"stop", &x.stop, {.max_items = 16}, "",
+       "Texts that end the answer; they are not part of it."},
+      {"stop_token_ids", &x.stop_token_ids, {.low = 0, .high = max_i32, .max_items = 64}, "",
+       "Token ids that end the answer, beside the model's own end tokens."},
+      {"max_tokens", &x.max_tokens, {0, max_i32}, "tokens",
+       "Longest answer; 0 only evaluates the prompt."},
+      {"min_tokens", &x.min_tokens, {0, max_i32}, "tokens",
+       "The model's end tokens are not drawn before this many."},
+      {"ignore_eos", &x.ignore_eos, {}, "",
+       "The model's end tokens are never drawn."},
+      {"logprobs", &x.logprobs, {}, "",
+       "Reports the log-probability of each token."},
+      {"top_logprobs", &x.top_logprobs, {0, 20}, "tokens",
+       "Alternatives reported with each token when logprobs is true."},
+  };
+}
+
+std::vector<config_key> keys_of(node_config& x) {
+  std::vector<config_key> keys = {
+      {"models.default_model", &x.models.default_model, {}, "",
+       "The model of requests that name none: a name in the models folder, or a path."},
+      {"models.folder", &x.models.folder, {}, "",
+       "Where models lie. Empty: $LLMOS_MODELS, else ~/.local/share/llmos/models."},
+
+      {"engine.backend", &x.engine.backend, {.choices = {"auto", "cpu", "reference"}}, "",
+       "What computes. auto: the fastest there is; reference: slow and obviously right."},
+      {"engine.threads", &x.engine.threads, {0, 1024}, "threads",
+       "Compute threads; 0 = one per core that this process may use."},
+      {"engine.context", &x.engine.context, {0, 16777216}, "tokens",
+       "Longest prompt and answer together; 0 = what the model was trained for, at most 8192."},
+      {"engine.block_tokens", &x.engine.block_tokens, {1, 1024}, "tokens",
+       "Positions in one block of KV memory, the unit of paging and prefix sharing."},
+      {"engine.kv_bytes", &x.engine.kv_bytes, {0, 1125899906842624.0}, "bytes",
+       "KV memory of an engine; 0 = four full contexts, at most a quarter of free memory."},
+      {"engine.step_tokens", &x.engine.step_tokens, {1, 65536}, "tokens",
+       "Budget of one step: decoding sequences first, the rest is prefill."},
+      {"engine.prefill_chunk", &x.engine.prefill_chunk, {1, 65536}, "tokens",
+       "Prompt tokens of one request in one step; smaller keeps other answers flowing."},
+      {"engine.max_running", &x.engine.max_running, {1, 4096}, "requests",
+       "Requests that generate at the same time; at most engine.step_tokens."},
+      {"engine.max_waiting", &x.engine.max_waiting, {1, 1000000}, "requests",
+       "Requests that may queue before new ones are refused as overloaded."},
+
+      {"kernel.max_processes", &x.kernel.max_processes, {1, 1000000}, "requests",
+       "Live requests of the whole node before new ones are refused as overloaded."},
+      {"kernel.deadline_ms", &x.kernel.deadline_ms, {1, max_u32}, "ms",
+       "A request that takes longer fails, unless it brings its own deadline."},
+      {"kernel.drain_ms", &x.kernel.drain_ms, {0, max_u32}, "ms",
+       "How long a shutdown waits for running requests before it cancels them."},
+      {"kernel.actor_threads", &x.kernel.actor_threads, {1, 256}, "threads",
+       "Worker threads for actors; compute threads are not counted."},
+  };
+  for (auto& key : keys_of(x.sampling)) {
+    key.name.insert(0, "sampling.");
+    keys.push_back(std::move(key));
+  }
+  const std::vector<config_key> rest = {
+      {"log.level", &x.log.level,
+       {.choices = {"trace", "debug", "info", "warn", "error", "off"}}, "",
+       "The least important messages that are still logged."},
+      {"log.file", &x.log.file, {}, "",
+       "Where log lines go; empty: standard error."},
+      {"log.content", &x.log.content, {}, "",
+       "Lets prompts and answers appear in log lines (at level debug). Off, they never do."},
+
+      {"shell.history", &x.shell.history, {}, "",
+       "Where the shell keeps its input history. Empty: ~/.local/state/llmos/history."},
+      {"shell.system", &x.shell.system, {}, "",
+       "System prompt of a fresh chat; empty: what the model's chat template brings."},
+  };
+  keys.insert(keys.end(), rest.begin(), rest.end());
+  return keys;
+}
+// clang-format on
+
+}  // namespace llmos
