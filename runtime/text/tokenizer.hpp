@@ -14,9 +14,12 @@
 namespace llmos {
 
 struct encode_options {
-  bool special = false;  ///< Recognise special (control and user-defined) tokens in the text.
+  bool special = false;  ///< Recognise control tokens in the text; user-defined ones always are.
   bool add_bos = false;
   bool add_eos = false;
+  /// Receives how many bytes of the text have no token in this vocabulary and were left out, as
+  /// every implementation does (small vocabularies lack some control characters).
+  uint64_t* lost_bytes = nullptr;
 };
 
 /// Text ↔ token ids of one model. Immutable, shared between threads.
@@ -33,6 +36,15 @@ public:
   /// append nothing unless `render_special`. REQUIRES: 0 <= id < size().
   virtual void append_piece(token_id id, std::string& out, bool render_special) const = 0;
 
+  /// Whether `encode` puts a space before text that starts or follows token `before`. `decode`
+  /// takes that space away again; a stream that continues a prompt keeps it.
+  virtual bool adds_space_after(std::optional<token_id> before) const {
+    return static_cast<void>(before), false;
+  }
+
+  /// The text of a whole sequence; for valid UTF-8, decode(encode(text), true) is the text
+  /// (SentencePiece vocabularies cannot tell U+2581 from a space). Ill-formed bytes come back as
+  /// `encode` read them. REQUIRES: every id in [0, size()).
   std::string decode(std::span<const token_id> ids, bool render_special = false) const;
 
   virtual uint32_t size() const = 0;
@@ -47,15 +59,25 @@ public:
   virtual std::string_view vocabulary_text(token_id id) const = 0;
 };
 
-/// Builds the tokenizer a GGUF file describes. Errors: unsupported (names tokenizer.ggml.model or
-/// the unknown tokenizer.ggml.pre pattern), bad_file (names the key), not_found (no vocabulary).
+/// Builds the tokenizer a GGUF file describes; it does not refer to the file afterwards.
+/// A byte-level file without tokenizer.ggml.pre is from before there were names and gets
+/// "default", as in llama.cpp. Errors: unsupported (names tokenizer.ggml.model or the unknown
+/// tokenizer.ggml.pre pattern), bad_file (names the key), not_found (no vocabulary).
 result<std::shared_ptr<const tokenizer>> make_tokenizer(const gguf_file& file);
+
+struct vocabulary_source;
+
+/// The same from keys that were read already (see vocabulary.hpp).
+result<std::shared_ptr<const tokenizer>> make_tokenizer(const vocabulary_source& source);
 
 /// Turns a stream of tokens into text without ever emitting half a UTF-8 character: incomplete
 /// characters wait for the next token, bytes that can no longer become valid become U+FFFD.
 class stream_decoder {
 public:
-  explicit stream_decoder(std::shared_ptr<const tokenizer> t, bool render_special = false);
+  /// `from_start`: the stream is a whole text and not the continuation of one, so the space that
+  /// `encode` adds in front is taken away as `decode` does.
+  explicit stream_decoder(std::shared_ptr<const tokenizer> t, bool render_special = false,
+                          bool from_start = false);
 
   /// Text that became complete with this token; may be empty.
   std::string push(token_id id);
@@ -65,6 +87,7 @@ public:
 private:
   std::shared_ptr<const tokenizer> tokenizer_;
   bool render_special_;
+  bool drops_space_;
   std::string pending_;
 };
 
