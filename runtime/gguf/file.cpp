@@ -1,8 +1,10 @@
 #include "runtime/gguf/file.hpp"
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
+#include "runtime/base/check.hpp"
 #include "runtime/gguf/mapping.hpp"
 #include "runtime/gguf/parse.hpp"
 #include "runtime/gguf/printable.hpp"
@@ -49,7 +51,35 @@ result<T> or_else(result<T> found, T fallback) {
   return found;
 }
 
+template <class Stored, class Widened>
+gguf_value load_element(const gguf_array& array, uint64_t i) {
+  Stored x;
+  std::memcpy(&x, array.bytes.data() + i * sizeof x, sizeof x);
+  return static_cast<Widened>(x);
+}
+
 }  // namespace
+
+gguf_value element_of(const gguf_array& array, uint64_t i) {
+  LLMOS_CHECK(i < array.count);
+  switch (array.element_type) {
+    case gguf_type::u8: return load_element<uint8_t, uint64_t>(array, i);
+    case gguf_type::i8: return load_element<int8_t, int64_t>(array, i);
+    case gguf_type::u16: return load_element<uint16_t, uint64_t>(array, i);
+    case gguf_type::i16: return load_element<int16_t, int64_t>(array, i);
+    case gguf_type::u32: return load_element<uint32_t, uint64_t>(array, i);
+    case gguf_type::i32: return load_element<int32_t, int64_t>(array, i);
+    case gguf_type::f32: return load_element<float, double>(array, i);
+    case gguf_type::boolean: return array.bytes[i] == std::byte{1};
+    case gguf_type::string: return array.strings[i];
+    case gguf_type::array: break;  // refused by the parser
+    case gguf_type::u64: return load_element<uint64_t, uint64_t>(array, i);
+    case gguf_type::i64: return load_element<int64_t, int64_t>(array, i);
+    case gguf_type::f64: return load_element<double, double>(array, i);
+  }
+  LLMOS_CHECK(false && "an array of no known type");
+  return {};
+}
 
 result<std::shared_ptr<const gguf_file>> gguf_file::open(const std::string& path) {
   LLMOS_TRY(mapping map, mapping::open(path));

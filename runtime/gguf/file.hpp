@@ -42,9 +42,12 @@ struct gguf_array {
 /// One metadata value. Integers are widened, float32 becomes double; strings point into the file.
 using gguf_value = std::variant<uint64_t, int64_t, double, bool, std::string_view, gguf_array>;
 
+/// Element `i` of a metadata array, widened as a value of its own is. REQUIRES: i < array.count.
+gguf_value element_of(const gguf_array& array, uint64_t i);
+
 struct gguf_entry {
   std::string_view key;
-  gguf_type type;
+  gguf_type type = gguf_type::u8;
   gguf_value value;
 };
 

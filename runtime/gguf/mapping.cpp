@@ -6,9 +6,10 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <limits>
 #include <system_error>
 #include <utility>
+
+static_assert(sizeof(size_t) == 8, "a file of any size fits the address space");
 
 namespace llmos {
 
@@ -44,9 +45,6 @@ result<mapping> mapping::open(const std::string& path) {
   }
   if (status.st_size <= 0) {
     return failure{ec::bad_file, path + ": the file is empty", "get another copy of the file"};
-  }
-  if (static_cast<uint64_t>(status.st_size) > std::numeric_limits<size_t>::max()) {
-    return failure{ec::unsupported, path + ": larger than the address space", ""};
   }
   const auto size = static_cast<size_t>(status.st_size);
   void* start = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.fd, 0);

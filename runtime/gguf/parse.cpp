@@ -19,6 +19,7 @@ namespace {
 static_assert(std::endian::native == std::endian::little, "fields are copied as they lie");
 
 constexpr const char* another_copy = "get another copy of the file";
+constexpr const char* over_limit = "no known model comes near this limit; get another copy";
 constexpr uint64_t alignment_min = 8;
 constexpr uint64_t alignment_max = 2u << 20;  // a huge page
 // The least bytes one item takes in a file: a count is compared with the bytes left through them.
@@ -168,7 +169,7 @@ private:
     if (count > limit) {
       return unsupported("has " + std::to_string(count) + " " + what + ", more than the " +
                              std::to_string(limit) + " that this build reads",
-                         "");
+                         over_limit);
     }
     return {};
   }
@@ -255,7 +256,7 @@ private:
     if (!count) return cut_off("the count of " + what);
     array.count = *count;
     if (array.element_type == gguf_type::array) {
-      return unsupported(what + " is an array of arrays", "");
+      return unsupported(what + " is an array of arrays", "remove the key with a GGUF editor");
     }
     LLMOS_TRY_VOID(array.element_type == gguf_type::string ? read_strings(what, array)
                                                            : read_scalars(what, array));
@@ -280,7 +281,7 @@ private:
     if (array.count > gguf_array_strings_max - n_array_strings_) {
       return unsupported(what + " brings the strings in arrays above the " +
                              std::to_string(gguf_array_strings_max) + " that this build reads",
-                         "");
+                         over_limit);
     }
     n_array_strings_ += array.count;
     array.strings.reserve(array.count);

@@ -18,7 +18,7 @@ inline constexpr uint64_t gguf_tensor_name_bytes_max = 64;
 inline constexpr uint64_t gguf_key_bytes_max = 65535;
 /// Limits of llmos, far above any real file: with them the tables of a hostile file stay small.
 inline constexpr uint64_t gguf_entries_max = 8192;
-inline constexpr uint64_t gguf_tensors_max = 65536;
+inline constexpr uint64_t gguf_tensors_max = 32768;
 inline constexpr uint64_t gguf_array_strings_max = 2'000'000;  ///< All string arrays together.
 static_assert(gguf_entries_max * (sizeof(gguf_entry) + sizeof(uint32_t)) +
                       gguf_tensors_max * (sizeof(tensor_info) + sizeof(uint32_t)) +

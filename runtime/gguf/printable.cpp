@@ -23,10 +23,10 @@ bool second_byte_fits(uint8_t first, uint8_t second) {
   }
 }
 
-/// ASCII and C1 control characters: a terminal may obey them.
-bool is_control(std::string_view character) {
+/// ASCII and C1 control characters, which a terminal may obey, and the escape character itself.
+bool needs_escape(std::string_view character) {
   const auto first = static_cast<uint8_t>(character[0]);
-  if (character.size() == 1) return first < 0x20 || first == 0x7f;
+  if (character.size() == 1) return first < 0x20 || first == 0x7f || first == '\\';
   return first == 0xc2 && static_cast<uint8_t>(character[1]) < 0xa0;
 }
 
@@ -34,7 +34,9 @@ void append_escaped(std::string& out, std::string_view bytes) {
   constexpr char digits[] = "0123456789abcdef";
   for (const char c : bytes) {
     const auto byte = static_cast<uint8_t>(c);
-    if (c == '\n') {
+    if (c == '\\') {
+      out += "\\\\";
+    } else if (c == '\n') {
       out += "\\n";
     } else if (c == '\t') {
       out += "\\t";
@@ -80,7 +82,7 @@ size_t utf8_char_length(std::string_view text) {
 std::string printable(std::string_view text, size_t max_bytes) {
   std::string out;
   auto on_character = [&](std::string_view c) {
-    if (is_control(c)) {
+    if (needs_escape(c)) {
       append_escaped(out, c);
     } else {
       out += c;

@@ -11,7 +11,8 @@ namespace llmos {
 size_t utf8_char_length(std::string_view text);
 
 /// `text` for one line of a terminal or an error: control characters and bytes that are no UTF-8
-/// become escapes (`\n`, `\x1b`), and from about `max_bytes` on it is cut with "…".
+/// become escapes (`\n`, `\x1b`, a backslash `\\`), so that different texts stay different; from
+/// about `max_bytes` on it is cut with "…".
 std::string printable(std::string_view text, size_t max_bytes);
 
 /// `text` with every byte that is no UTF-8 replaced by U+FFFD, cut as `printable` does.
