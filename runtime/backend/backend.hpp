@@ -27,27 +27,28 @@ struct sequence_rows {
 
 /// One step of a whole engine: prefill chunks and single decodes side by side.
 struct step_batch {
-  std::span<const token_id> tokens;       ///< [num_rows]
-  std::span<const sequence_rows> seqs;    ///< [num_seqs], rows in order and without gaps
-  std::span<const uint32_t> logit_rows;   ///< [num_logits] rows whose logits are wanted, ascending
+  std::span<const token_id> tokens;      ///< [num_rows]
+  std::span<const sequence_rows> seqs;   ///< [num_seqs], rows in order and without gaps
+  std::span<const uint32_t> logit_rows;  ///< [num_logits] rows whose logits are wanted, ascending
 };
 
 /// Sizes fixed when a backend is made; nothing is allocated afterwards.
 struct backend_limits {
-  uint32_t max_rows = 512;       ///< Rows of one step.
-  uint32_t max_logits = 64;      ///< Logit rows of one step.
-  uint32_t max_seqs = 64;        ///< Sequences of one step.
-  uint32_t max_context = 2048;   ///< Positions of one sequence.
-  uint32_t num_blocks = 128;     ///< KV blocks in the pool.
-  uint32_t block_tokens = 16;    ///< Positions of one KV block.
-  uint32_t num_threads = 0;      ///< CPU compute threads; 0 = as many as the affinity mask and cgroup allow.
+  uint32_t max_rows = 512;      ///< Rows of one step.
+  uint32_t max_logits = 64;     ///< Logit rows of one step.
+  uint32_t max_seqs = 64;       ///< Sequences of one step.
+  uint32_t max_context = 2048;  ///< Positions of one sequence.
+  uint32_t num_blocks = 128;    ///< KV blocks in the pool.
+  uint32_t block_tokens = 16;   ///< Positions of one KV block.
+  /// CPU compute threads; 0 = as many as the affinity mask and cgroup allow.
+  uint32_t num_threads = 0;
 };
 
 /// What a backend is and what it took.
 struct backend_info {
-  std::string name;         ///< "reference", "cpu"
-  std::string device;       ///< "2 threads, avx512-vnni"
-  std::string numerics;     ///< Identifies the arithmetic: equal ids give equal bytes.
+  std::string name;      ///< "reference", "cpu"
+  std::string device;    ///< "2 threads, avx512-vnni"
+  std::string numerics;  ///< Identifies the arithmetic: equal ids give equal bytes.
   uint64_t weight_bytes = 0;
   uint64_t kv_bytes = 0;
 };
@@ -70,13 +71,13 @@ public:
 
   /// Copies whole KV blocks, from[i] to to[i], all layers, in order (copy on write).
   /// Errors: invalid_argument (lengths differ, a block is not in the pool; nothing was copied).
-  virtual result<void> copy_blocks(std::span<const block_id> from, std::span<const block_id> to) = 0;
+  virtual result<void> copy_blocks(std::span<const block_id> from,
+                                   std::span<const block_id> to) = 0;
 };
 
-/// Makes the backend called `name` ("reference", "cpu", "auto"). Errors: not_found (names the known ones),
-/// out_of_memory (with the bytes asked for), unsupported.
-result<std::unique_ptr<backend>> make_backend(std::string_view name,
-                                              std::shared_ptr<const model> m,
+/// Makes the backend called `name` ("reference", "cpu", "auto"). Errors: not_found (names the known
+/// ones), out_of_memory (with the bytes asked for), unsupported.
+result<std::unique_ptr<backend>> make_backend(std::string_view name, std::shared_ptr<const model> m,
                                               const backend_limits& limits);
 
 /// Names that `make_backend` accepts on this machine.

@@ -5,10 +5,11 @@
 namespace llmos {
 
 namespace {
-constexpr const char* names[] = {
-    "none",       "invalid_argument",  "not_found",     "io_error",      "bad_file",
-    "unsupported", "over_context",     "out_of_memory", "overloaded",    "cancelled",
-    "deadline_exceeded", "shutting_down", "engine_failed", "internal"};
+constexpr const char* names[] = {"none",          "invalid_argument",  "not_found",
+                                 "io_error",      "bad_file",          "unsupported",
+                                 "over_context",  "out_of_memory",     "overloaded",
+                                 "cancelled",     "deadline_exceeded", "shutting_down",
+                                 "engine_failed", "internal"};
 }
 static_assert(std::size(names) == static_cast<size_t>(ec::count_));
 

@@ -24,8 +24,8 @@ constexpr uint16_t float_to_half(float f) {
   const uint16_t sign = static_cast<uint16_t>((bits >> 16) & 0x8000u);
   const uint32_t magnitude = bits & 0x7fffffffu;
   if (magnitude > 0x7f800000u) return sign | 0x7e00u | ((magnitude >> 13) & 0x3ffu);
-  if (magnitude >= 0x477ff000u) return sign | 0x7c00u;  // rounds to 65536 or beyond
-  if (magnitude < 0x38800000u) {                        // result is subnormal or zero
+  if (magnitude >= 0x477ff000u) return sign | 0x7c00u;            // rounds to 65536 or beyond
+  if (magnitude < 0x38800000u) {                                  // result is subnormal or zero
     const float scaled = std::bit_cast<float>(magnitude) + 0.5f;  // aligns 2^-24 with the last bit
     return sign | static_cast<uint16_t>(std::bit_cast<uint32_t>(scaled) - 0x3f000000u);
   }

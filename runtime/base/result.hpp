@@ -62,13 +62,13 @@ private:
 
 /// `LLMOS_TRY(auto x, f());` returns f's failure to the caller or binds its value to x.
 #define LLMOS_TRY(decl, expr) LLMOS_TRY_(LLMOS_CONCAT(llmos_try_, __LINE__), decl, expr)
-#define LLMOS_TRY_(tmp, decl, expr)           \
-  auto tmp = (expr);                          \
+#define LLMOS_TRY_(tmp, decl, expr)             \
+  auto tmp = (expr);                            \
   if (!tmp.ok()) return std::move(tmp).error(); \
   decl = std::move(tmp).value()
 
 /// `LLMOS_TRY_VOID(f());` returns f's failure to the caller or goes on.
-#define LLMOS_TRY_VOID(expr)                                                        \
-  if (auto llmos_try_result = (expr); !llmos_try_result.ok()) {                     \
-    return std::move(llmos_try_result).error();                                     \
+#define LLMOS_TRY_VOID(expr)                                    \
+  if (auto llmos_try_result = (expr); !llmos_try_result.ok()) { \
+    return std::move(llmos_try_result).error();                 \
   }

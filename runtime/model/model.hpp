@@ -32,7 +32,7 @@ struct hyperparameters {
   uint32_t n_ctx_train = 0;
   float rms_eps = 0;
   rope_style rope = rope_style::interleaved;
-  uint32_t rope_dim = 0;          ///< Rotated dimensions of a head (the first ones).
+  uint32_t rope_dim = 0;  ///< Rotated dimensions of a head (the first ones).
   float rope_base = 10000.0f;
   float rope_scale = 1.0f;        ///< Positions are multiplied by this (linear scaling: 1/factor).
   float rope_attn_factor = 1.0f;  ///< Multiplies cos and sin.

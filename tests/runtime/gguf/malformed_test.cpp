@@ -558,5 +558,5 @@ TEST_SUITE("runtime.gguf.malformed") {
     CHECK(describe(**file).size() > gguf_tensors_max * 20);
     CHECK(describe_json(**file).dump().size() > gguf_tensors_max * 20);
     CHECK(meter.peak_bytes() < 64 << 20);
-    }
+  }
 }

@@ -148,19 +148,19 @@ TEST_SUITE("runtime.kv.kv_manager") {
   }
 
   TEST_CASE("of cached blocks above one in use only the deepest is evicted for one block") {
-  kv_manager kv{6, 4, "m"};
-  const blocks a = kv.take(2).value();
-  const blocks b = kv.take(3).value();
-  kv.seal("ann", range(0, 8), a);
-  kv.seal("ann", range(0, 12), b);
-  CHECK(kv.release(a).ok());
-  CHECK(kv.take(2).ok());
-  CHECK(kv.stats().evictions == 1);
-  CHECK(num_cached_tokens(kv, "ann", range(0, 13)) == 4);
-  kv.check_invariants();
-}
+    kv_manager kv{6, 4, "m"};
+    const blocks a = kv.take(2).value();
+    const blocks b = kv.take(3).value();
+    kv.seal("ann", range(0, 8), a);
+    kv.seal("ann", range(0, 12), b);
+    CHECK(kv.release(a).ok());
+    CHECK(kv.take(2).ok());
+    CHECK(kv.stats().evictions == 1);
+    CHECK(num_cached_tokens(kv, "ann", range(0, 13)) == 4);
+    kv.check_invariants();
+  }
 
-TEST_CASE("the chain released first is evicted first, from its tail") {
+  TEST_CASE("the chain released first is evicted first, from its tail") {
     kv_manager kv{6, 4, "m"};
     const blocks old = prefill(kv, "ann", range(0, 12));
     const blocks young = prefill(kv, "ann", range(100, 12));
