@@ -8,6 +8,7 @@
 #include <utility>
 #include <variant>
 
+#include "runtime/gguf/printable.hpp"
 #include "runtime/model/rope.hpp"
 
 namespace llmos {
@@ -54,12 +55,12 @@ public:
     return find(suffix) == nullptr ? result<uint32_t>(fallback) : size(suffix, max);
   }
 
-  /// A finite number above `low`; `fallback` where the file says nothing.
+  /// A number above `low` and finite as a float; `fallback` where the file says nothing.
   result<double> number_or(std::string_view suffix, double low, double fallback) const {
-    auto value = file_.get_float_or(key(suffix), fallback);
-    if (!value.ok()) return bad(suffix, "is not a number");
-    if (!std::isfinite(*value) || !(*value > low)) {
-      return bad(suffix, "is " + std::to_string(*value) + ", expected a finite number above " +
+    LLMOS_TRY(const double value, file_.get_float_or(key(suffix), fallback));
+    const float rounded = static_cast<float>(value);
+    if (!std::isfinite(rounded) || !(rounded > low)) {
+      return bad(suffix, "is " + std::to_string(value) + ", expected a finite number above " +
                              std::to_string(low));
     }
     return value;
@@ -70,8 +71,7 @@ private:
   result<uint64_t> whole(std::string_view suffix) const {
     const auto* array = std::get_if<gguf_array>(&find(suffix)->value);
     if (array == nullptr) {
-      auto value = file_.get_uint(key(suffix));
-      return value.ok() ? value : bad(suffix, "is not a whole number of 0 or more");
+      return file_.get_uint(key(suffix));
     }
     const bool words =
         array->element_type == gguf_type::u32 || array->element_type == gguf_type::i32;
@@ -177,7 +177,7 @@ result<void> read_yarn(const arch_keys& keys, double factor, model_metadata& out
   hyperparameters& hp = out.hp;
   yarn_params p{.rope_dim = hp.rope_dim, .base = hp.rope_base, .factor = factor};
   LLMOS_TRY(p.original_context,
-            keys.number_or("rope.scaling.original_context_length", 0, hp.n_ctx_train));
+            keys.size_or("rope.scaling.original_context_length", context_max, hp.n_ctx_train));
   LLMOS_TRY(p.beta_fast, keys.number_or("rope.scaling.yarn_beta_fast", 0, p.beta_fast));
   LLMOS_TRY(p.beta_slow, keys.number_or("rope.scaling.yarn_beta_slow", 0, p.beta_slow));
   LLMOS_TRY(const double attn, keys.number_or("rope.scaling.attn_factor", 0, 1.0));
@@ -199,29 +199,28 @@ result<void> read_rope(const gguf_file& file, const arch_keys& keys, model_metad
   // Files from before mid-2023 say `rope.scale_linear` and mean a linear factor.
   LLMOS_TRY(const double old_factor, keys.number_or("rope.scale_linear", 0, 1.0));
   LLMOS_TRY(const double factor, keys.number_or("rope.scaling.factor", 0, old_factor));
-  auto type = file.get_string_or(keys.key("rope.scaling.type"), "linear");
-  if (!type.ok()) return keys.bad("rope.scaling.type", "is not a string");
-  if (*type == "none") return {};
-  if (*type == "linear") {
+  LLMOS_TRY(const auto type, file.get_string_or(keys.key("rope.scaling.type"), "linear"));
+  if (type == "none") return {};
+  if (type == "linear") {
     hp.rope_scale = static_cast<float>(1.0 / factor);
     return {};
   }
-  if (*type == "yarn") return read_yarn(keys, factor, out);
+  if (type == "yarn") return read_yarn(keys, factor, out);
   return keys.unsupported("rope.scaling.type",
-                          "is '" + std::string(*type) + "', known are none, linear and yarn");
+                          "is '" + printable(type, 40) + "', known are none, linear and yarn");
 }
 
 result<architecture> read_architecture(const gguf_file& file) {
-  auto name = file.get_string("general.architecture");
-  if (!name.ok()) {
-    return failure{ec::bad_file, file.path() + ": 'general.architecture' is missing or no string",
+  if (file.find("general.architecture") == nullptr) {
+    return failure{ec::bad_file, file.path() + ": 'general.architecture' is missing",
                    "get another copy of the file"};
   }
+  LLMOS_TRY(const auto name, file.get_string("general.architecture"));
   for (const auto arch : {architecture::llama, architecture::qwen2, architecture::qwen3}) {
-    if (*name == to_string(arch)) return arch;
+    if (name == to_string(arch)) return arch;
   }
   return failure{ec::unsupported,
-                 file.path() + ": architecture '" + std::string(*name) + "' is not supported",
+                 file.path() + ": architecture '" + printable(name, 40) + "' is not supported",
                  "known are llama, qwen2 and qwen3"};
 }
 

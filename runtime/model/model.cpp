@@ -7,6 +7,7 @@
 #include <unordered_set>
 #include <utility>
 
+#include "runtime/gguf/printable.hpp"
 #include "runtime/model/hyperparameters.hpp"
 
 namespace llmos {
@@ -29,7 +30,7 @@ public:
   explicit weight_finder(const gguf_file& file) : file_(file) {}
 
   failure bad(std::string_view name, const std::string& says) const {
-    return {ec::bad_file, file_.path() + ": tensor '" + std::string(name) + "' " + says,
+    return {ec::bad_file, file_.path() + ": tensor '" + printable(name, 80) + "' " + says,
             "get another copy of the file"};
   }
 
@@ -62,7 +63,7 @@ public:
     for (const tensor_info& t : file_.tensors()) {
       if (taken_.contains(&t) || is_harmless(t.name)) continue;
       return failure{ec::unsupported,
-                     file_.path() + ": tensor '" + std::string(t.name) +
+                     file_.path() + ": tensor '" + printable(t.name, 80) +
                          "' has no place in architecture " + to_string(arch),
                      "the model has a feature that llmos does not compute; use another one"};
     }
