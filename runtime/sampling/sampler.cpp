@@ -157,7 +157,7 @@ std::span<const token_id> sampler::masked(uint32_t index) const {
 
 void sampler::adjust(std::span<const token_id> history, uint32_t index) {
   std::vector<float>& logits = scratch_->logits;
-  for (const auto& [id, bias] : params_.logit_bias) logits[id] = comparable(logits[id] + bias);
+  for (const auto& [id, bias] : params_.logit_bias) logits[id] += bias;
   const bool penalizes = params_.repetition_penalty != 1.0f || params_.frequency_penalty != 0 ||
                          params_.presence_penalty != 0;
   if (penalizes) {

@@ -220,6 +220,43 @@ TEST_SUITE("runtime.sampling.sampler") {
     }
   }
 
+  TEST_CASE("of equals top_p keeps those that reach its mass, typical_p those that exceed it") {
+    struct row {
+      float top_p, typical_p;
+      token_id last;
+    };
+    for (const row& r : {row{0.5f, 1, 1}, row{0.51f, 1, 2}, row{1, 0.5f, 2}, row{1, 0.49f, 1}}) {
+      sampling_params p = plain(2);
+      p.top_p = r.top_p;
+      p.typical_p = r.typical_p;
+      token_id last = 0;
+      for (uint32_t i = 0; i < 100; ++i) last = std::max(last, choose(p, {7, 7, 7, 7}, {}, i));
+      CHECK(last == r.last);
+    }
+  }
+
+  TEST_CASE("among equals the uniform picks by position, also where it falls on a border") {
+    const floats logits(4096, -4.0f);
+    sampler s{plain(3), {}, 4096};
+    int on_border = 0;
+    for (uint32_t i = 0; on_border < 3; ++i) {  // one uniform of 4,096 falls on a border
+      const float at = philox_uniform(3, i, 0) * 4096;
+      const bool is_border = at == std::floor(at);
+      on_border += is_border;
+      if (is_border || i < 100) REQUIRE(s.sample(logits, {}, i).id == token_id(at));
+    }
+  }
+
+  TEST_CASE("however small a temperature, equals are still drawn from") {
+    sampling_params p = plain(4);
+    p.temperature = std::numeric_limits<float>::denorm_min();
+    int seen[3] = {};
+    for (uint32_t i = 0; i < 50; ++i) ++seen[choose(p, {1, 1, 0.999f}, {}, i)];
+    CHECK(seen[0] > 0);
+    CHECK(seen[1] > 0);
+    CHECK(seen[2] == 0);
+  }
+
   TEST_CASE("token i alone equals token i of the sequence, and a seed decides the sequence") {
     std::mt19937 rng{5};
     std::normal_distribution<float> normal{0, 2};
