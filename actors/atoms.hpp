@@ -1,6 +1,8 @@
 #pragma once
 
 #include <caf/error.hpp>
+#include <caf/make_message.hpp>
+#include <caf/message.hpp>
 #include <caf/type_id.hpp>
 
 #include "actors/messages.hpp"
@@ -64,6 +66,7 @@ LLMOS_ATOM(token)
 LLMOS_ATOM(update)
 LLMOS_ATOM(reserved)
 LLMOS_ATOM(leased)
+LLMOS_ATOM(deadline)
 LLMOS_ATOM(started)
 LLMOS_ATOM(ended)
 CAF_END_TYPE_ID_BLOCK(llmos)

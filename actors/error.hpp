@@ -1,8 +1,9 @@
 #pragma once
 
+#include <caf/actor_system_config.hpp>
 #include <caf/error.hpp>
 
-#include "actors/atoms.hpp"
+#include "actors/protocol.hpp"
 #include "runtime/base/error.hpp"
 
 namespace llmos {
@@ -11,5 +12,8 @@ namespace llmos {
 /// foreign error (a lost actor, a timeout) becomes `internal` or `cancelled` with its text.
 caf::error to_error(const failure& x);
 failure to_failure(const caf::error& x);
+
+/// Registers message types and the error category; every actor system of ours starts with it.
+void register_messages(caf::actor_system_config& config);
 
 }  // namespace llmos

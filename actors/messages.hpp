@@ -3,6 +3,7 @@
 #include <caf/meta/type_name.hpp>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,14 +19,9 @@
 namespace llmos {
 
 using token_vector = std::vector<token_id>;
-using token_vector_ptr = std::shared_ptr<const token_vector>;
 
-/// What the tokenizer made of a request.
-struct encoded_prompt {
-  token_vector tokens;
-  token_vector eog_ids;  ///< End-of-generation ids of the vocabulary, ascending.
-};
-using encoded_ptr = std::shared_ptr<const encoded_prompt>;
+/// A prompt as token ids.
+using encoded_ptr = std::shared_ptr<const token_vector>;
 using token_batch = std::vector<token_event>;
 using token_batch_ptr = std::shared_ptr<const token_batch>;
 using step_plan_ptr = std::shared_ptr<const step_plan>;
@@ -40,7 +36,7 @@ struct step_report {
   uint32_t num_tokens = 0;  ///< New tokens.
   uint64_t forward_us = 0;
   uint64_t sample_us = 0;
-  uint64_t gap_us = 0;  ///< Between the end of the step before and this one's start.
+  std::optional<uint64_t> gap_us;  ///< From the end of the step before, when work was waiting.
   scheduler_stats schedule;
 };
 

@@ -38,7 +38,9 @@ using process_actor = caf::typed_actor<
     // A new token of this process, or the end of its sequence.
     caf::reacts_to<atom::token, token_event>,
     // Ends the generation; the client gets `done` with reason cancelled.
-    caf::reacts_to<atom::cancel>>::extend_with<status_actor>;
+    caf::reacts_to<atom::cancel>,
+    // Its own alarm: the deadline has passed.
+    caf::reacts_to<atom::deadline>>::extend_with<status_actor>;
 
 /// What an executor needs to know of its scheduler.
 using step_listener_actor = caf::typed_actor<caf::reacts_to<atom::done, step_result_ptr>>;
@@ -95,10 +97,11 @@ using tokenizer_actor = caf::typed_actor<
 
 /// An engine as its users see it.
 struct engine_handles {
-  std::string model;
+  std::string key;    ///< Canonical path of the file.
+  std::string model;  ///< Name for people.
   tokenizer_actor tokenizer;
   scheduler_actor scheduler;
-  std::shared_ptr<const llmos::tokenizer> vocabulary;
+  loaded_model_ptr loaded;
 };
 
 /// A scheduler's neighbours.
@@ -121,7 +124,7 @@ using monitor_actor = caf::typed_actor<
 /// This is the face that MODELS sees.
 using engine_host_actor = caf::typed_actor<
     // Starts the rooms of an engine. Errors: those of executor load; overloaded.
-    caf::replies_to<atom::load, loaded_model_ptr, engine_plan>::with<engine_handles>,
+    caf::replies_to<atom::load, std::string, loaded_model_ptr, engine_plan>::with<engine_handles>,
     // Stops an engine; its processes are told `engine_failed` unless they moved.
     caf::replies_to<atom::unload, std::string>::with<caf::ok_atom>>;
 

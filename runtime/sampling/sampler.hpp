@@ -26,6 +26,7 @@ struct sampled_token {
   token_id id = 0;
   float logprob = 0;               ///< Of the unmodified distribution; 0 unless asked for.
   std::vector<token_logprob> top;  ///< [top_logprobs], most likely first; impossible ones left out.
+  friend bool operator==(const sampled_token&, const sampled_token&) = default;
 };
 
 /// Working memory of a sampler, a few megabytes for a large vocabulary. One thread's samplers may

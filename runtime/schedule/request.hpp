@@ -42,6 +42,7 @@ struct generation_usage {
   uint64_t first_token_us = 0;  ///< Admission to first token.
   uint64_t total_us = 0;        ///< Admission to the end.
 
+  /// Rate after the first token; 0 when fewer than two came.
   double decode_tokens_per_s() const;
 };
 

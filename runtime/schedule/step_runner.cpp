@@ -23,7 +23,7 @@ failure unknown_sequence(request_id id) {
 }  // namespace
 
 step_runner::step_runner(std::unique_ptr<backend> device, uint32_t n_vocab)
-    : device_(std::move(device)), n_vocab_(n_vocab) {
+    : device_(std::move(device)), n_vocab_(n_vocab), scratch_(std::make_shared<sampler_scratch>()) {
   const auto& limits = device_->limits();
   tokens_.reserve(limits.max_rows);
   rows_.reserve(limits.max_seqs);
@@ -58,7 +58,8 @@ step_result step_runner::run(const step_plan& plan) {
 
 result<void> step_runner::take_in(const plan_entry& e) {
   if (e.spec) {
-    sequence s{e.spec, e.spec->tokens, {}, sampler{e.spec->sampling, e.spec->eog_ids, n_vocab_}};
+    sequence s{
+        e.spec, e.spec->tokens, {}, sampler{e.spec->sampling, e.spec->eog_ids, n_vocab_, scratch_}};
     s.tokens.reserve(s.spec->num_prompt + s.spec->sampling.max_tokens);
     sequences_.insert_or_assign(e.id.value, std::move(s));
   }

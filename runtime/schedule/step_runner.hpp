@@ -37,6 +37,7 @@ private:
 
   std::unique_ptr<backend> device_;
   uint32_t n_vocab_;
+  std::shared_ptr<sampler_scratch> scratch_;  ///< Shared by all samplers: they run one by one.
   std::unordered_map<uint64_t, sequence> sequences_;
   std::vector<token_id> tokens_;
   std::vector<sequence_rows> rows_;

@@ -1,0 +1,102 @@
+#include "actors/engine/scheduler/scheduler.hpp"
+
+#include <utility>
+
+#include "actors/error.hpp"
+
+namespace llmos {
+
+caf::result<caf::ok_atom> scheduler_state::enqueue(const spec_ptr& spec) {
+  if (auto queued = core->enqueue(spec); !queued) return to_error(queued.error());
+  pump();
+  return caf::ok_atom_v;
+}
+
+void scheduler_state::cancel(request_id id) {
+  core->cancel(id);
+  pump();
+}
+
+void scheduler_state::reserved(reserve_reply reply) {
+  core->on_reserved(std::move(reply));
+  pump();
+}
+
+void scheduler_state::leased(std::vector<block_id> blocks) {
+  core->on_leased(std::move(blocks));
+  pump();
+}
+
+void scheduler_state::step_done(const step_result& done) {
+  if (done.error.code != ec::none) {
+    self->quit(to_error(done.error));  // the supervisor starts the engine over
+    return;
+  }
+  last_done = std::chrono::steady_clock::now();
+  core->step_done(done);
+  report(done);
+  pump();
+  if (core->idle()) last_done.reset();
+}
+
+void scheduler_state::pump() {
+  if (auto plan = core->next_step()) send_step(std::move(*plan));
+  send_output(core->drain());
+}
+
+void scheduler_state::send_step(step_plan plan) {
+  gap_us.reset();
+  if (last_done) {
+    const auto gap = std::chrono::steady_clock::now() - *last_done;
+    gap_us =
+        static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(gap).count());
+  }
+  self->send(wiring.executor, atom::step_v, std::make_shared<const step_plan>(std::move(plan)));
+}
+
+void scheduler_state::send_output(scheduler_output out) {
+  if (!out.tokens.empty()) {
+    self->send(wiring.sink, atom::token_v,
+               std::make_shared<const token_batch>(std::move(out.tokens)));
+  }
+  for (auto& s : out.seals) self->send(wiring.memory, atom::seal_v, std::move(s));
+  if (!out.released.empty()) self->send(wiring.memory, atom::release_v, std::move(out.released));
+  for (auto& r : out.reserves) self->send(wiring.memory, atom::reserve_v, std::move(r));
+  if (out.lease > 0) self->send(wiring.memory, atom::lease_v, out.lease);
+}
+
+void scheduler_state::report(const step_result& done) {
+  step_report r;
+  r.model = model;
+  r.num_rows = done.num_rows;
+  r.num_tokens = static_cast<uint32_t>(done.tokens.size());
+  r.forward_us = done.forward_us;
+  r.sample_us = done.sample_us;
+  r.gap_us = gap_us;
+  r.schedule = core->stats();
+  self->send(wiring.monitor, atom::step_v, std::move(r));
+}
+
+std::string scheduler_state::status() const {
+  const auto s = core->stats();
+  return "waiting=" + std::to_string(s.waiting) + " running=" + std::to_string(s.running) +
+         " steps=" + std::to_string(s.steps) + " preemptions=" + std::to_string(s.preemptions);
+}
+
+scheduler_actor::behavior_type scheduler(scheduler_actor::stateful_pointer<scheduler_state> self,
+                                         std::string model, scheduler_limits limits) {
+  self->state.core.emplace(limits);
+  self->state.model = std::move(model);
+  return {
+      [self](atom::wire, const scheduler_wiring& w) { self->state.wiring = w; },
+      [self](atom::enqueue, const spec_ptr& spec) { return self->state.enqueue(spec); },
+      [self](atom::cancel, request_id id) { self->state.cancel(id); },
+      [self](atom::stats) { return self->state.core->stats(); },
+      [self](atom::done, const step_result_ptr& done) { self->state.step_done(*done); },
+      [self](atom::reserved, reserve_reply& r) { self->state.reserved(std::move(r)); },
+      [self](atom::leased, std::vector<block_id>& b) { self->state.leased(std::move(b)); },
+      [self](atom::status) { return self->state.status(); },
+  };
+}
+
+}  // namespace llmos

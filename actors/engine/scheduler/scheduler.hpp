@@ -1,0 +1,46 @@
+#pragma once
+
+#include <caf/stateful_actor.hpp>
+#include <chrono>
+#include <optional>
+#include <string>
+
+#include "actors/protocol.hpp"
+#include "runtime/schedule/batch_scheduler.hpp"
+
+namespace llmos {
+
+/// SCHEDULER's state: the batching logic and its neighbours.
+struct scheduler_state {
+  static inline constexpr const char* name = "scheduler";
+
+  explicit scheduler_state(scheduler_actor::stateful_pointer<scheduler_state> self) : self(self) {}
+
+  caf::result<caf::ok_atom> enqueue(const spec_ptr& spec);
+  void cancel(request_id id);
+  void reserved(reserve_reply reply);
+  void leased(std::vector<block_id> blocks);
+  void step_done(const step_result& done);
+  std::string status() const;
+
+  /// Sends what the logic wants and starts the next step when one can run.
+  void pump();
+
+  scheduler_actor::stateful_pointer<scheduler_state> self;
+  std::optional<batch_scheduler> core;
+  scheduler_wiring wiring;
+  std::string model;
+  /// When the last step ended; nothing once the engine has been idle.
+  std::optional<std::chrono::steady_clock::time_point> last_done;
+  std::optional<uint64_t> gap_us;  ///< Before the step in flight.
+
+private:
+  void send_step(step_plan plan);
+  void send_output(scheduler_output out);
+  void report(const step_result& done);
+};
+
+scheduler_actor::behavior_type scheduler(scheduler_actor::stateful_pointer<scheduler_state> self,
+                                         std::string model, scheduler_limits limits);
+
+}  // namespace llmos

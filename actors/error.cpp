@@ -1,0 +1,35 @@
+#include "actors/error.hpp"
+
+#include <caf/sec.hpp>
+
+namespace llmos {
+
+caf::error to_error(const failure& x) {
+  return caf::make_error(x.code, x.text, x.hint);
+}
+
+failure to_failure(const caf::error& x) {
+  if (x.category() == caf::atom("llmos")) {
+    failure out{static_cast<ec>(x.code()), "", ""};
+    if (x.context().match_elements<std::string, std::string>()) {
+      out.text = x.context().get_as<std::string>(0);
+      out.hint = x.context().get_as<std::string>(1);
+    }
+    return out;
+  }
+  if (x == caf::sec::request_timeout) {
+    return {ec::deadline_exceeded, "a part of the system did not answer in time", "retry"};
+  }
+  return {ec::internal, "a part of the system failed: " + caf::to_string(x), "retry"};
+}
+
+void register_messages(caf::actor_system_config& config) {
+  config.add_message_types<caf::id_block::llmos>();
+  config.add_message_types<caf::id_block::llmos_actors>();
+  config.add_error_category(
+      caf::atom("llmos"), [](uint8_t code, caf::atom_value, const caf::message& context) {
+        return std::string{to_string(static_cast<ec>(code))} + caf::to_string(context);
+      });
+}
+
+}  // namespace llmos

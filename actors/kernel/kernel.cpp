@@ -1,0 +1,127 @@
+#include "actors/kernel/kernel.hpp"
+
+#include <algorithm>
+#include <random>
+#include <utility>
+
+#include "actors/error.hpp"
+#include "actors/process/process.hpp"
+#include "runtime/sampling/weights.hpp"
+
+namespace llmos {
+
+namespace {
+
+constexpr std::chrono::seconds lookup_timeout{30};
+constexpr std::chrono::minutes load_timeout{30};
+
+uint64_t draw_seed() {
+  std::random_device source;
+  return (uint64_t{source()} << 32) | source();
+}
+
+}  // namespace
+
+caf::result<request_id> kernel_state::submit(const request_ptr& request,
+                                             const client_actor& client) {
+  if (draining)
+    return to_error({ec::shutting_down, "the node takes no new work", "retry elsewhere"});
+  if (live.size() >= config.kernel.max_processes) {
+    return to_error(
+        {ec::overloaded,
+         std::to_string(live.size()) + " requests are live, kernel.max_processes allows no more",
+         "retry in a second"});
+  }
+  // The vocabulary is known once the model is loaded; the process validates again against it.
+  if (auto fine = validate(request->sampling, max_sampling_vocab); !fine)
+    return to_error(fine.error());
+  process_args args;
+  args.id = {next_id++};
+  args.request = request;
+  args.client = client;
+  args.models = wiring.models;
+  args.ledger = wiring.ledger;
+  args.monitor = wiring.monitor;
+  args.seed = draw_seed();
+  args.deadline_ms = request->deadline_ms != 0 ? request->deadline_ms : config.kernel.deadline_ms;
+  ledger_entry entry;
+  entry.info = {args.id, request->owner, request->model, "loading", 0, 0, 0};
+  entry.client = client;
+  entry.process = self->spawn<caf::monitored>(process, std::move(args));
+  live.insert(entry.process.address());
+  const auto id = entry.info.id;
+  // From here and not from the process: a drain that follows must find it in the ledger.
+  self->send(wiring.ledger, atom::submit_v, std::move(entry));
+  return id;
+}
+
+caf::result<caf::ok_atom> kernel_state::cancel(request_id id) {
+  auto promise = self->make_response_promise<caf::ok_atom>();
+  self->request(wiring.ledger, lookup_timeout, atom::find_v, id)
+      .then(
+          [this, promise](const process_actor& p) mutable {
+            self->send<caf::message_priority::high>(p, atom::cancel_v);
+            promise.deliver(caf::ok_atom_v);
+          },
+          [promise](caf::error& e) mutable { promise.deliver(std::move(e)); });
+  return promise;
+}
+
+/// Loads, then asks how the model stands: the answer is a row of the list.
+caf::result<model_status> kernel_state::load(const std::string& model) {
+  auto promise = self->make_response_promise<model_status>();
+  auto fail = [promise](caf::error& e) mutable { promise.deliver(std::move(e)); };
+  auto pick = [promise](const std::string& key, const model_list& all) mutable {
+    const auto it =
+        std::find_if(all.begin(), all.end(), [&](const auto& m) { return m.path == key; });
+    if (it == all.end()) {
+      promise.deliver(to_error({ec::not_found, key + " was unloaded meanwhile", "load it again"}));
+    } else {
+      promise.deliver(*it);
+    }
+  };
+  self->request(wiring.models, load_timeout, atom::load_v, model)
+      .then(
+          [this, fail, pick](const engine_handles& engine) mutable {
+            self->request(wiring.models, lookup_timeout, atom::list_v)
+                .then([pick, key = engine.key](const model_list& all) mutable { pick(key, all); },
+                      fail);
+          },
+          fail);
+  return promise;
+}
+
+caf::result<caf::ok_atom> kernel_state::drain(bool cancel_them) {
+  draining = true;
+  return self->delegate(wiring.ledger, atom::drain_v, cancel_them);
+}
+
+std::string kernel_state::status() const {
+  return "live=" + std::to_string(live.size()) + " next_id=" + std::to_string(next_id) +
+         (draining ? " draining" : "");
+}
+
+kernel_actor::behavior_type kernel(kernel_actor::stateful_pointer<kernel_state> self,
+                                   node_config config, uint32_t incarnation) {
+  self->state.config = std::move(config);
+  self->state.next_id = (uint64_t{incarnation} << 40) + 1;
+  self->set_down_handler([self](const caf::down_msg& d) { self->state.live.erase(d.source); });
+  return {
+      [self](atom::wire, const kernel_wiring& w) { self->state.wiring = w; },
+      [self](atom::submit, const request_ptr& r, const client_actor& c) {
+        return self->state.submit(r, c);
+      },
+      [self](atom::cancel, request_id id) { return self->state.cancel(id); },
+      [self](atom::ps) { return self->delegate(self->state.wiring.ledger, atom::ps_v); },
+      [self](atom::load, const std::string& model) { return self->state.load(model); },
+      [self](atom::unload, const std::string& m) {
+        return self->delegate(self->state.wiring.models, atom::unload_v, m);
+      },
+      [self](atom::list) { return self->delegate(self->state.wiring.models, atom::list_v); },
+      [self](atom::stats) { return self->delegate(self->state.wiring.monitor, atom::stats_v); },
+      [self](atom::drain, bool cancel_them) { return self->state.drain(cancel_them); },
+      [self](atom::status) { return self->state.status(); },
+  };
+}
+
+}  // namespace llmos

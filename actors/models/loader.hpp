@@ -1,0 +1,16 @@
+#pragma once
+
+#include <caf/typed_event_based_actor.hpp>
+
+#include "actors/protocol.hpp"
+
+namespace llmos {
+
+/// LOADER. Reads one model file and sizes its engine, then ends. Detached: it blocks on the disk.
+using loader_actor = caf::typed_actor<
+    // name, path → the model and its engine's sizes. Errors: as load_model_file and plan_engine.
+    caf::replies_to<atom::load, std::string, std::string>::with<loaded_model_ptr, engine_plan>>;
+
+loader_actor::behavior_type loader(loader_actor::pointer self, node_config config);
+
+}  // namespace llmos

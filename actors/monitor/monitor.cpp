@@ -1,0 +1,79 @@
+#include "actors/monitor/monitor.hpp"
+
+namespace llmos {
+
+namespace {
+
+double seconds(uint64_t us) {
+  return static_cast<double>(us) * 1e-6;
+}
+
+/// What a counter of an engine gained since the last report; an engine that started over counts
+/// from zero again.
+double gained(uint64_t now, uint64_t before) {
+  return static_cast<double>(now >= before ? now - before : now);
+}
+
+}  // namespace
+
+monitor_state::monitor_state() {
+  using kind = metric_kind;
+  metrics.declare(kind::counter, "llmos_requests_total", "Ended generations by outcome.");
+  metrics.declare(kind::counter, "llmos_prompt_tokens_total",
+                  "Prompt tokens of ended generations.");
+  metrics.declare(kind::counter, "llmos_completion_tokens_total",
+                  "New tokens of ended generations.");
+  metrics.declare(kind::counter, "llmos_prefix_cache_hit_tokens_total",
+                  "Prompt tokens that were not computed again.");
+  metrics.declare(kind::counter, "llmos_steps_total", "Steps of the executor.");
+  metrics.declare(kind::counter, "llmos_step_rows_total", "Token rows computed.");
+  metrics.declare(kind::counter, "llmos_preemptions_total",
+                  "Sequences that gave their blocks back and were computed again.");
+  metrics.declare(kind::gauge, "llmos_requests_waiting", "Sequences in the queue.");
+  metrics.declare(kind::gauge, "llmos_requests_running", "Sequences that hold blocks.");
+  metrics.declare(kind::histogram, "llmos_time_to_first_token_seconds",
+                  "From admission to the first token.");
+  metrics.declare(kind::histogram, "llmos_request_seconds", "From admission to the end.");
+  metrics.declare(kind::histogram, "llmos_step_forward_seconds", "Forward pass of a step.");
+  metrics.declare(kind::histogram, "llmos_step_sample_seconds", "Sampling of a step.");
+  metrics.declare(kind::histogram, "llmos_step_gap_seconds",
+                  "Between the scheduler's hearing of a step's end and its sending the next.");
+}
+
+void monitor_state::step(const step_report& r) {
+  const metric_labels model{{"model", r.model}};
+  auto& before = last[r.model];
+  metrics.add("llmos_steps_total", 1, model);
+  metrics.add("llmos_step_rows_total", r.num_rows, model);
+  metrics.add("llmos_preemptions_total", gained(r.schedule.preemptions, before.preemptions), model);
+  metrics.set("llmos_requests_waiting", r.schedule.waiting, model);
+  metrics.set("llmos_requests_running", r.schedule.running, model);
+  metrics.observe("llmos_step_forward_seconds", seconds(r.forward_us), model);
+  metrics.observe("llmos_step_sample_seconds", seconds(r.sample_us), model);
+  if (r.gap_us) metrics.observe("llmos_step_gap_seconds", seconds(*r.gap_us), model);
+  before = r.schedule;
+}
+
+void monitor_state::generation(const generation_report& r) {
+  const metric_labels model{{"model", r.model}};
+  metrics.add("llmos_requests_total", 1, {{"model", r.model}, {"outcome", r.outcome}});
+  metrics.add("llmos_prompt_tokens_total", r.usage.prompt_tokens, model);
+  metrics.add("llmos_completion_tokens_total", r.usage.completion_tokens, model);
+  metrics.add("llmos_prefix_cache_hit_tokens_total", r.usage.cached_tokens, model);
+  metrics.observe("llmos_request_seconds", seconds(r.usage.total_us), model);
+  if (r.usage.completion_tokens == 0) return;
+  metrics.observe("llmos_time_to_first_token_seconds", seconds(r.usage.first_token_us), model);
+}
+
+monitor_actor::behavior_type monitor(monitor_actor::stateful_pointer<monitor_state> self) {
+  return {
+      [self](atom::done, const generation_report& r) { self->state.generation(r); },
+      [self](atom::stats) { return render_text(self->state.metrics.snapshot()); },
+      [self](atom::step, const step_report& r) { self->state.step(r); },
+      [self](atom::status) {
+        return "metrics=" + std::to_string(self->state.metrics.snapshot().size());
+      },
+  };
+}
+
+}  // namespace llmos

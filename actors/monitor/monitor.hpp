@@ -1,0 +1,26 @@
+#pragma once
+
+#include <caf/stateful_actor.hpp>
+#include <string>
+
+#include "actors/protocol.hpp"
+#include "runtime/metrics/metrics_registry.hpp"
+
+namespace llmos {
+
+/// MONITOR's state: the registry that every report lands in.
+struct monitor_state {
+  static inline constexpr const char* name = "monitor";
+
+  monitor_state();
+
+  void step(const step_report& r);
+  void generation(const generation_report& r);
+
+  metrics_registry metrics;
+  std::map<std::string, scheduler_stats> last;  ///< By model: engines count from their start.
+};
+
+monitor_actor::behavior_type monitor(monitor_actor::stateful_pointer<monitor_state> self);
+
+}  // namespace llmos

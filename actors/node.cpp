@@ -1,0 +1,96 @@
+#include "actors/node.hpp"
+
+#include <caf/actor_system_config.hpp>
+#include <caf/scoped_actor.hpp>
+#include <chrono>
+#include <utility>
+
+#include "actors/error.hpp"
+#include "actors/supervisor/supervisor.hpp"
+
+namespace llmos {
+
+namespace {
+
+constexpr std::chrono::seconds answer_timeout{60};
+
+struct system_config : caf::actor_system_config {
+  explicit system_config(const node_config& config) {
+    // Sharing, not stealing: a message to a worker that computes would wait for milliseconds.
+    set("scheduler.policy", caf::atom("sharing"));
+    set("scheduler.max-threads", static_cast<size_t>(config.kernel.actor_threads));
+    set("logger.verbosity", caf::atom("quiet"));
+    register_messages(*this);
+  }
+};
+
+backend_factory default_backend() {
+  return [](const loaded_model& m, const engine_plan& plan) {
+    return make_backend(plan.backend, m.weights, plan.device);
+  };
+}
+
+}  // namespace
+
+struct node::impl {
+  impl(const node_config& c, node_hooks hooks)
+      : config(c), system_options(c), system(system_options) {
+    supervisor_args args{c, hooks.make_backend ? hooks.make_backend : default_backend(), true};
+    supervisor = system.spawn(llmos::supervisor, std::move(args));
+  }
+
+  node_config config;
+  system_config system_options;
+  caf::actor_system system;
+  supervisor_actor supervisor;  // dropped by stop(): the system's end waits for handles
+  bool stopped = false;
+};
+
+node::node(std::unique_ptr<impl> x) : impl_(std::move(x)) {}
+
+result<std::unique_ptr<node>> node::start(const node_config& config, node_hooks hooks) {
+  LLMOS_TRY_VOID(validate(config));
+  return std::unique_ptr<node>{new node(std::make_unique<impl>(config, std::move(hooks)))};
+}
+
+node::~node() {
+  stop(stop_mode::cancel);
+}
+
+caf::actor_system& node::system() {
+  return impl_->system;
+}
+
+const node_config& node::config() const {
+  return impl_->config;
+}
+
+kernel_actor node::kernel() {
+  caf::scoped_actor self{impl_->system};
+  kernel_actor out;
+  self->request(impl_->supervisor, answer_timeout, atom::kernel_v)
+      .receive([&](kernel_actor& k) { out = std::move(k); }, [](caf::error&) {});
+  return out;
+}
+
+void node::stop(stop_mode mode) {
+  if (std::exchange(impl_->stopped, true)) return;
+  caf::scoped_actor self{impl_->system};
+  const auto ask = [&](const auto& whom, auto timeout, auto... what) {
+    bool answered = false;
+    self->request(whom, timeout, what...)
+        .receive([&](caf::ok_atom) { answered = true; }, [](caf::error&) {});
+    return answered;
+  };
+  const std::chrono::milliseconds drain{impl_->config.kernel.drain_ms};
+  // A node whose kernel is gone has nobody left to drain: its rooms still stop below.
+  if (auto k = kernel()) {
+    const bool drained = mode == stop_mode::drain && ask(k, drain, atom::drain_v, false);
+    if (!drained) ask(k, answer_timeout, atom::drain_v, true);
+  }
+  ask(impl_->supervisor, answer_timeout, atom::stop_v);
+  self->send_exit(impl_->supervisor, caf::exit_reason::kill);  // no-op after a clean stop
+  impl_->supervisor = nullptr;
+}
+
+}  // namespace llmos

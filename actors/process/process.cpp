@@ -1,0 +1,203 @@
+#include "actors/process/process.hpp"
+
+#include <utility>
+
+#include "actors/error.hpp"
+#include "runtime/schedule/prompt.hpp"
+
+namespace llmos {
+
+namespace {
+
+constexpr uint32_t engines_lost_max = 3;
+/// Loading a large model from a slow disk takes minutes; the request's own deadline rules anyway.
+constexpr std::chrono::minutes load_timeout{30};
+constexpr std::chrono::minutes encode_timeout{5};
+constexpr std::chrono::seconds enqueue_timeout{30};
+
+uint64_t us_since(std::chrono::steady_clock::time_point from,
+                  std::chrono::steady_clock::time_point to) {
+  return static_cast<uint64_t>(
+      std::chrono::duration_cast<std::chrono::microseconds>(to - from).count());
+}
+
+}  // namespace
+
+void process_state::start(process_args a) {
+  args = std::move(a);
+  started = std::chrono::steady_clock::now();
+  self->monitor(args.client);
+  self->delayed_send(self, std::chrono::milliseconds{args.deadline_ms}, atom::deadline_v);
+  self->monitor(args.models);
+  ask_for_engine();
+}
+
+void process_state::enter(phase next) {
+  state = next;
+  self->send(args.ledger, atom::update_v, info());
+}
+
+process_info process_state::info() const {
+  return {args.id, args.request->owner, engine.model, status(), num_prompt, 0, 0};
+}
+
+std::string process_state::status() const {
+  constexpr const char* names[] = {"loading", "tokenizing", "waiting", "running"};
+  return names[static_cast<size_t>(state)];
+}
+
+void process_state::ask_for_engine() {
+  enter(phase::loading);
+  self->request(args.models, load_timeout, atom::load_v, args.request->model)
+      .then(
+          [this](engine_handles& e) {
+            if (over) return;
+            engine = std::move(e);
+            self->monitor(engine.scheduler);
+            gen ? enqueue() : encode();
+          },
+          [this](caf::error& e) { fail(to_failure(e)); });
+}
+
+void process_state::encode() {
+  enter(phase::tokenizing);
+  self->request(engine.tokenizer, encode_timeout, atom::encode_v, args.request)
+      .then(
+          [this](const encoded_ptr& prompt) {
+            if (!over) prepare(*prompt);
+          },
+          [this](caf::error& e) { fail(to_failure(e)); });
+}
+
+void process_state::prepare(const token_vector& prompt) {
+  auto spec = make_spec(*engine.loaded, *args.request, args.id, prompt, args.seed);
+  if (!spec) return fail(spec.error());
+  num_prompt = (*spec)->num_prompt;
+  gen.emplace(std::move(*spec), engine.loaded->vocabulary);
+  enqueue();
+}
+
+void process_state::enqueue() {
+  enter(phase::waiting);
+  enqueued = true;
+  self->request(engine.scheduler, enqueue_timeout, atom::enqueue_v, gen->continuation())
+      .then([](caf::ok_atom) {},
+            [this](caf::error& e) {
+              enqueued = false;
+              fail(to_failure(e));
+            });
+}
+
+void process_state::token(const token_event& event) {
+  if (over || !gen) return;
+  auto update = gen->accept(event);
+  if (update.what == generation_update::kind::gap) {
+    stop_sequence();
+    return engine_lost({ec::internal, "tokens were lost between the engine and the process", ""});
+  }
+  if (!first_token && !gen->tokens().empty()) {
+    first_token = std::chrono::steady_clock::now();
+    enter(phase::running);
+  }
+  if (!update.chunk.text.empty() || !update.chunk.tokens.empty()) {
+    self->send(args.client, atom::chunk_v, std::move(update.chunk));
+  }
+  if (update.what != generation_update::kind::finished) return;
+  if (!update.engine_runs) enqueued = false;
+  send_done(update.reason);
+}
+
+void process_state::cancel() {
+  if (!over) send_done(finish_reason::cancelled);
+}
+
+void process_state::deadline_passed() {
+  fail({ec::deadline_exceeded,
+        "the request did not end within " + std::to_string(args.deadline_ms) + " ms",
+        "raise its deadline or ask for fewer tokens"});
+}
+
+void process_state::down(const caf::down_msg& d) {
+  if (over) return;
+  if (d.source == args.client.address()) return leave("client_lost");
+  if (d.source == args.models.address() && state == phase::loading) {
+    return fail({ec::internal, "the model manager failed while it looked for the model", "retry"});
+  }
+  if (engine.scheduler && d.source == engine.scheduler.address()) {
+    enqueued = false;
+    if (d.reason == caf::exit_reason::user_shutdown) {
+      return fail({ec::cancelled, "the model " + engine.model + " was unloaded", "load it again"});
+    }
+    engine_lost(to_failure(d.reason));
+  }
+}
+
+void process_state::engine_lost(const failure& why) {
+  if (++engines_lost > engines_lost_max) {
+    return fail({ec::engine_failed,
+                 "the engine failed " + std::to_string(engines_lost) + " times, last: " + why.text,
+                 "see the log"});
+  }
+  ask_for_engine();
+}
+
+void process_state::stop_sequence() {
+  if (!enqueued) return;
+  enqueued = false;
+  self->send<caf::message_priority::high>(engine.scheduler, atom::cancel_v, args.id);
+}
+
+void process_state::send_done(finish_reason reason) {
+  generation_done done;
+  done.id = args.id;
+  done.reason = reason;
+  done.model = engine.model;
+  done.usage = usage();
+  if (gen) {
+    done.stop_string = gen->stop_string();
+    done.seed = *gen->spec().sampling.seed;
+  }
+  self->send(args.client, atom::done_v, std::move(done));
+  leave(to_string(reason));
+}
+
+void process_state::fail(const failure& why) {
+  if (over) return;
+  self->send(args.client, atom::failed_v, args.id, why);
+  leave(to_string(why.code));
+}
+
+void process_state::leave(const std::string& outcome) {
+  over = true;
+  stop_sequence();
+  self->send(args.monitor, atom::done_v,
+             generation_report{engine.model, args.request->owner, outcome, usage()});
+  self->send(args.ledger, atom::ended_v, args.id);
+  self->quit();
+}
+
+generation_usage process_state::usage() const {
+  generation_usage u;
+  u.prompt_tokens = num_prompt;
+  const auto now = std::chrono::steady_clock::now();
+  u.total_us = us_since(started, now);
+  u.first_token_us = first_token ? us_since(started, *first_token) : 0;
+  if (!gen) return u;
+  u.cached_tokens = gen->num_cached();
+  u.completion_tokens = static_cast<uint32_t>(gen->tokens().size());
+  return u;
+}
+
+process_actor::behavior_type process(process_actor::stateful_pointer<process_state> self,
+                                     process_args args) {
+  self->set_down_handler([self](const caf::down_msg& d) { self->state.down(d); });
+  self->state.start(std::move(args));
+  return {
+      [self](atom::token, const token_event& event) { self->state.token(event); },
+      [self](atom::cancel) { self->state.cancel(); },
+      [self](atom::deadline) { self->state.deadline_passed(); },
+      [self](atom::status) { return self->state.status(); },
+  };
+}
+
+}  // namespace llmos

@@ -1,0 +1,257 @@
+#include "actors/supervisor/supervisor.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "actors/engine/executor/executor.hpp"
+#include "actors/engine/memory/memory.hpp"
+#include "actors/engine/scheduler/scheduler.hpp"
+#include "actors/engine/tokenizer/tokenizer.hpp"
+#include "actors/error.hpp"
+#include "actors/kernel/kernel.hpp"
+#include "actors/ledger/ledger.hpp"
+#include "actors/models/models.hpp"
+#include "actors/monitor/monitor.hpp"
+
+namespace llmos {
+
+namespace {
+
+constexpr std::chrono::minutes device_timeout{30};
+constexpr const char* core_rooms[] = {"monitor", "ledger", "models", "kernel"};
+
+}  // namespace
+
+std::vector<caf::actor> supervisor_state::engine::rooms() const {
+  std::vector<caf::actor> out;
+  if (tokenizer) out.push_back(caf::actor_cast<caf::actor>(tokenizer));
+  if (scheduler) out.push_back(caf::actor_cast<caf::actor>(scheduler));
+  if (memory) out.push_back(caf::actor_cast<caf::actor>(memory));
+  if (executor) out.push_back(caf::actor_cast<caf::actor>(executor));
+  return out;
+}
+
+template <class Fun, class... Ts>
+auto supervisor_state::spawn_blocking(Fun fun, Ts&&... xs) {
+  return args_.detached ? self->spawn<caf::detached + caf::monitored>(fun, std::forward<Ts>(xs)...)
+                        : self->spawn<caf::monitored>(fun, std::forward<Ts>(xs)...);
+}
+
+void supervisor_state::start(supervisor_args a) {
+  args_ = std::move(a);
+  for (const auto* room : core_rooms) {
+    core_restarts_.emplace(room, restart_policy{restarts_max, restarts_period});
+    spawn_core_room(room);
+  }
+  wire();
+}
+
+void supervisor_state::spawn_core_room(const std::string& room) {
+  if (room == "monitor") monitor_ = self->spawn<caf::monitored>(monitor);
+  if (room == "ledger") ledger_ = self->spawn<caf::monitored>(ledger);
+  if (room == "models") {
+    models_ = self->spawn<caf::monitored>(models, args_.config, args_.detached);
+    for (const auto& [key, e] : engines_) {
+      if (e.scheduler) self->send(models_, atom::started_v, handles_of(key));
+    }
+  }
+  if (room == "kernel") {
+    kernel_room = self->spawn<caf::monitored>(kernel, args_.config, kernels_started_++);
+  }
+}
+
+void supervisor_state::wire() {
+  self->send(models_, atom::wire_v, engine_host_actor{self});
+  self->send(kernel_room, atom::wire_v, kernel_wiring{models_, ledger_, monitor_});
+  for (const auto& [key, e] : engines_) {
+    if (!e.scheduler) continue;
+    self->send(e.scheduler, atom::wire_v,
+               scheduler_wiring{e.memory, e.executor, ledger_, monitor_});
+  }
+}
+
+caf::result<engine_handles> supervisor_state::start_engine(const std::string& key,
+                                                           const loaded_model_ptr& m,
+                                                           const engine_plan& plan) {
+  if (stop_promise_) return to_error({ec::shutting_down, "the node is stopping", ""});
+  if (engines_.count(key) != 0) {
+    return to_error({ec::invalid_argument, "engine " + key + " runs already", ""});
+  }
+  auto& e = engines_[key];
+  e.model = m;
+  e.plan = plan;
+  auto promise = self->make_response_promise<engine_handles>();
+  load_device(key, promise);
+  return promise;
+}
+
+/// The executor first, alone: the other rooms come when the device stands.
+void supervisor_state::load_device(const std::string& key,
+                                   caf::typed_response_promise<engine_handles> promise) {
+  auto& e = engines_.at(key);
+  e.executor = spawn_blocking(executor, e.model, e.plan, args_.make_backend);
+  self->request(e.executor, device_timeout, atom::load_v)
+      .then(
+          [this, key, promise](const std::string& numerics) mutable {
+            if (!wanted(key)) {
+              promise.deliver(to_error({ec::cancelled, key + " was unloaded", ""}));
+              return;
+            }
+            open_engine(key, numerics);
+            promise.deliver(handles_of(key));
+          },
+          [this, key, promise](caf::error& error) mutable {
+            if (const auto it = engines_.find(key); it != engines_.end()) {
+              tear_down(it->second, caf::exit_reason::kill);
+              engines_.erase(it);
+            }
+            promise.deliver(std::move(error));
+          });
+}
+
+/// A device that stands too late, after its engine was unloaded or the node began to stop, must
+/// get no rooms: nobody would end them.
+bool supervisor_state::wanted(const std::string& key) const {
+  return !stop_promise_ && engines_.count(key) != 0;
+}
+
+void supervisor_state::open_engine(const std::string& key, const std::string& numerics) {
+  auto& e = engines_.at(key);
+  const auto& limits = e.plan.schedule;
+  e.memory = self->spawn<caf::monitored>(memory_manager, limits.num_blocks, limits.block_tokens,
+                                         key + "\n" + numerics);
+  e.scheduler = self->spawn<caf::monitored>(scheduler, e.model->name, limits);
+  e.tokenizer = spawn_blocking(tokenizer_service, e.model);
+  self->send(e.memory, atom::wire_v, memory_listener_actor{e.scheduler});
+  self->send(e.executor, atom::wire_v, step_listener_actor{e.scheduler});
+  self->send(e.scheduler, atom::wire_v, scheduler_wiring{e.memory, e.executor, ledger_, monitor_});
+}
+
+engine_handles supervisor_state::handles_of(const std::string& key) const {
+  const auto& e = engines_.at(key);
+  return {key, e.model->name, e.tokenizer, e.scheduler, e.model};
+}
+
+caf::result<caf::ok_atom> supervisor_state::stop_engine(const std::string& key) {
+  const auto it = engines_.find(key);
+  if (it == engines_.end()) return to_error({ec::not_found, "no engine " + key, ""});
+  tear_down(it->second, caf::exit_reason::user_shutdown);
+  engines_.erase(it);
+  return caf::ok_atom_v;
+}
+
+void supervisor_state::tear_down(engine& e, caf::exit_reason why) {
+  for (const auto& room : e.rooms()) {
+    self->demonitor(room.address());
+    self->send_exit(room, why);
+  }
+  e.tokenizer = nullptr;
+  e.scheduler = nullptr;
+  e.memory = nullptr;
+  e.executor = nullptr;
+}
+
+void supervisor_state::room_down(const caf::down_msg& d) {
+  if (stop_promise_) {
+    std::erase(stopping_, d.source);
+    check_stopped();
+    return;
+  }
+  if (core_room_down(d)) return;
+  for (auto& [key, e] : engines_) {
+    const auto rooms = e.rooms();
+    const bool mine = std::any_of(rooms.begin(), rooms.end(),
+                                  [&](const caf::actor& r) { return r.address() == d.source; });
+    if (!mine) continue;
+    if (e.scheduler) return crash_engine(key, to_failure(d.reason));
+    return;  // died while loading: the pending request hears of it
+  }
+}
+
+bool supervisor_state::core_room_down(const caf::down_msg& d) {
+  const caf::actor_addr addresses[] = {monitor_.address(), ledger_.address(), models_.address(),
+                                       kernel_room.address()};
+  for (size_t i = 0; i < std::size(core_rooms); ++i) {
+    if (addresses[i] != d.source) continue;
+    const std::string room = core_rooms[i];
+    ++num_restarts_;
+    if (!core_restarts_.at(room).allow(std::chrono::steady_clock::now())) {
+      self->quit(to_error({ec::internal, "room " + room + " failed too often", "see the log"}));
+      return true;
+    }
+    spawn_core_room(room);
+    wire();
+    return true;
+  }
+  return false;
+}
+
+/// All for one: what the rooms share (block ids, sequences, KV content) is gone with any of them.
+void supervisor_state::crash_engine(const std::string& key, const failure& why) {
+  auto& e = engines_.at(key);
+  ++num_restarts_;
+  tear_down(e, caf::exit_reason::kill);
+  if (!e.restarts.allow(std::chrono::steady_clock::now())) {
+    engines_.erase(key);
+    self->send(models_, atom::failed_v, key,
+               failure{ec::engine_failed, "the engine failed too often, last: " + why.text,
+                       "see the log"});
+    return;
+  }
+  e.executor = spawn_blocking(executor, e.model, e.plan, args_.make_backend);
+  self->request(e.executor, device_timeout, atom::load_v)
+      .then(
+          [this, key](const std::string& numerics) {
+            if (!wanted(key)) return;
+            open_engine(key, numerics);
+            self->send(models_, atom::started_v, handles_of(key));
+          },
+          [this, key](caf::error& error) {
+            if (engines_.erase(key) == 0) return;
+            self->send(models_, atom::failed_v, key, to_failure(error));
+          });
+}
+
+caf::result<caf::ok_atom> supervisor_state::stop() {
+  if (stop_promise_) return to_error({ec::shutting_down, "the node is stopping already", ""});
+  stop_promise_ = self->make_response_promise<caf::ok_atom>();
+  std::vector<caf::actor> rooms{caf::actor_cast<caf::actor>(kernel_room),
+                                caf::actor_cast<caf::actor>(models_)};
+  for (const auto& [key, e] : engines_) {
+    for (const auto& room : e.rooms()) rooms.push_back(room);
+  }
+  rooms.push_back(caf::actor_cast<caf::actor>(ledger_));
+  rooms.push_back(caf::actor_cast<caf::actor>(monitor_));
+  for (const auto& room : rooms) {
+    stopping_.push_back(room.address());
+    self->send_exit(room, caf::exit_reason::user_shutdown);
+  }
+  return *stop_promise_;
+}
+
+void supervisor_state::check_stopped() {
+  if (!stopping_.empty()) return;
+  stop_promise_->deliver(caf::ok_atom_v);
+  self->quit();
+}
+
+std::string supervisor_state::status() const {
+  return "engines=" + std::to_string(engines_.size()) +
+         " restarts=" + std::to_string(num_restarts_);
+}
+
+supervisor_actor::behavior_type supervisor(
+    supervisor_actor::stateful_pointer<supervisor_state> self, supervisor_args args) {
+  self->set_down_handler([self](const caf::down_msg& d) { self->state.room_down(d); });
+  self->state.start(std::move(args));
+  return {
+      [self](atom::kernel) { return self->state.kernel_room; },
+      [self](atom::stop) { return self->state.stop(); },
+      [self](atom::load, const std::string& key, const loaded_model_ptr& m,
+             const engine_plan& plan) { return self->state.start_engine(key, m, plan); },
+      [self](atom::unload, const std::string& key) { return self->state.stop_engine(key); },
+      [self](atom::status) { return self->state.status(); },
+  };
+}
+
+}  // namespace llmos

@@ -1,0 +1,93 @@
+#pragma once
+
+#include <caf/stateful_actor.hpp>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "actors/protocol.hpp"
+#include "actors/supervisor/policy.hpp"
+
+namespace llmos {
+
+/// What the supervisor needs to build rooms.
+struct supervisor_args {
+  node_config config;
+  backend_factory make_backend;
+  bool detached = true;  ///< Threads of their own for executors, tokenizers, loaders; off in tests.
+};
+
+/// SUPERVISOR's state: every room, who stands where, and how often it fell.
+///
+///   supervisor
+///   ├── monitor, ledger, models, kernel      one for one: a new room is wired in for the old one
+///   └── engine (one per model)               all for one: tokenizer, scheduler, memory, executor
+///                                            share sequences and blocks, so they start over
+///                                            together
+///
+/// More than 5 crashes of one kind in 10 s end the restarts: an engine is reported failed, a core
+/// room's loss ends the node.
+struct supervisor_state {
+  static inline constexpr const char* name = "supervisor";
+
+  explicit supervisor_state(supervisor_actor::stateful_pointer<supervisor_state> self)
+      : self(self) {}
+
+  void start(supervisor_args a);
+  caf::result<engine_handles> start_engine(const std::string& key, const loaded_model_ptr& m,
+                                           const engine_plan& plan);
+  caf::result<caf::ok_atom> stop_engine(const std::string& key);
+  caf::result<caf::ok_atom> stop();
+  void room_down(const caf::down_msg& d);
+  std::string status() const;
+
+  supervisor_actor::stateful_pointer<supervisor_state> self;
+  kernel_actor kernel_room;
+
+private:
+  static constexpr uint32_t restarts_max = 5;
+  static constexpr std::chrono::seconds restarts_period{10};
+
+  struct engine {
+    loaded_model_ptr model;
+    engine_plan plan;
+    tokenizer_actor tokenizer;
+    scheduler_actor scheduler;
+    memory_actor memory;
+    executor_actor executor;
+    restart_policy restarts{restarts_max, restarts_period};
+
+    std::vector<caf::actor> rooms() const;
+  };
+
+  template <class Fun, class... Ts>
+  auto spawn_blocking(Fun fun, Ts&&... xs);
+
+  void spawn_core_room(const std::string& room);
+  void wire();
+  void load_device(const std::string& key, caf::typed_response_promise<engine_handles> promise);
+  bool wanted(const std::string& key) const;
+  void open_engine(const std::string& key, const std::string& numerics);
+  void crash_engine(const std::string& key, const failure& why);
+  void tear_down(engine& e, caf::exit_reason why);
+  engine_handles handles_of(const std::string& key) const;
+  bool core_room_down(const caf::down_msg& d);
+  void check_stopped();
+
+  supervisor_args args_;
+  monitor_actor monitor_;
+  ledger_actor ledger_;
+  models_actor models_;
+  std::map<std::string, restart_policy> core_restarts_;
+  std::map<std::string, engine> engines_;
+  uint32_t kernels_started_ = 0;
+  size_t num_restarts_ = 0;
+  std::vector<caf::actor_addr> stopping_;
+  std::optional<caf::typed_response_promise<caf::ok_atom>> stop_promise_;
+};
+
+supervisor_actor::behavior_type supervisor(
+    supervisor_actor::stateful_pointer<supervisor_state> self, supervisor_args args);
+
+}  // namespace llmos

@@ -1,0 +1,64 @@
+#include "runtime/config/model_path.hpp"
+
+#include <algorithm>
+#include <filesystem>
+#include <system_error>
+
+namespace llmos {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr const char* extension = ".gguf";
+
+bool is_file(const fs::path& p) {
+  std::error_code ec;
+  return fs::is_regular_file(p, ec);
+}
+
+model_file describe(const fs::path& p) {
+  std::error_code ec;
+  const auto real = fs::canonical(p, ec);
+  const auto& path = ec ? p : real;
+  const auto bytes = fs::file_size(path, ec);
+  const auto name = p.filename().string();
+  const bool suffixed = name.ends_with(extension);
+  return {suffixed ? name.substr(0, name.size() - 5) : name, path.string(), ec ? 0 : bytes};
+}
+
+failure unknown_model(const node_config& config, const std::string& name) {
+  std::string known;
+  for (const auto& m : list_model_files(config)) known += (known.empty() ? "" : ", ") + m.name;
+  return {ec::not_found,
+          "no model '" + name + "' (neither a file nor in " + models_folder(config) + ")",
+          known.empty() ? "tools/get-model fetches the default model" : "known: " + known};
+}
+
+}  // namespace
+
+std::vector<model_file> list_model_files(const node_config& config) {
+  std::vector<model_file> out;
+  std::error_code ec;
+  for (fs::directory_iterator it{models_folder(config), ec}, end; !ec && it != end;
+       it.increment(ec)) {
+    if (it->path().extension() == extension && is_file(it->path())) {
+      out.push_back(describe(it->path()));
+    }
+  }
+  std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
+  return out;
+}
+
+result<model_file> find_model_file(const node_config& config, const std::string& name) {
+  const auto& wanted = name.empty() ? config.models.default_model : name;
+  if (is_file(wanted)) return describe(wanted);
+  const auto in_folder = fs::path{models_folder(config)} / wanted;
+  if (wanted.find('/') == std::string::npos) {
+    if (is_file(in_folder)) return describe(in_folder);
+    if (is_file(in_folder.string() + extension)) return describe(in_folder.string() + extension);
+  }
+  return unknown_model(config, wanted);
+}
+
+}  // namespace llmos

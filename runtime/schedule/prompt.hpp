@@ -1,0 +1,26 @@
+#pragma once
+
+#include <chrono>
+#include <vector>
+
+#include "runtime/base/result.hpp"
+#include "runtime/schedule/engine_plan.hpp"
+#include "runtime/schedule/request.hpp"
+
+namespace llmos {
+
+/// A request's prompt as token ids.
+///
+/// Chat messages go through the model's template and are encoded with special tokens recognised;
+/// BOS is added when the vocabulary wants it and the template did not write it. A raw prompt is
+/// encoded the same way without a template. Errors: invalid_argument (neither or both given, the
+/// model has no chat template, the template refuses the messages, nothing left to compute).
+result<std::vector<token_id>> encode_prompt(const loaded_model& m, const generate_request& request,
+                                            std::chrono::sys_seconds now);
+
+/// The sequence an engine shall generate for a request. `seed`: used when the request has none.
+/// Errors: invalid_argument (sampling_params against this vocabulary).
+result<spec_ptr> make_spec(const loaded_model& m, const generate_request& request, request_id id,
+                           std::vector<token_id> prompt, uint64_t seed);
+
+}  // namespace llmos

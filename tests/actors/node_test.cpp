@@ -1,0 +1,194 @@
+#include "actors/node.hpp"
+
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <caf/scoped_actor.hpp>
+
+#include "actors/error.hpp"
+#include "tests/support/fake_client.hpp"
+#include "tests/support/temp_dir.hpp"
+#include "tests/support/tiny_model.hpp"
+
+using namespace llmos;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// Passes everything to a real backend, but fails the steps it is told to.
+class faulty_backend : public backend {
+public:
+  faulty_backend(std::unique_ptr<backend> inner, std::atomic<int>* steps_to_failure)
+      : inner_(std::move(inner)), left_(steps_to_failure) {}
+  const backend_info& info() const override { return inner_->info(); }
+  const backend_limits& limits() const override { return inner_->limits(); }
+  result<std::span<const float>> forward(const step_batch& b) override {
+    if (left_->fetch_sub(1) == 1) return failure{ec::engine_failed, "injected", ""};
+    return inner_->forward(b);
+  }
+  result<void> copy_blocks(std::span<const block_id> from, std::span<const block_id> to) override {
+    return inner_->copy_blocks(from, to);
+  }
+
+private:
+  std::unique_ptr<backend> inner_;
+  std::atomic<int>* left_;
+};
+
+struct fixture {
+  test::temp_dir dir;
+  std::atomic<int> steps_to_failure{0};
+  std::unique_ptr<node> aut;
+
+  fixture() {
+    test::write_tiny_model(dir.file("tiny.gguf"));
+    node_config config;
+    config.models.folder = dir.file("");
+    config.models.default_model = "tiny";
+    config.engine.backend = "reference";
+    config.engine.context = 256;
+    config.engine.kv_bytes = 1 << 20;
+    node_hooks hooks;
+    hooks.make_backend = [this](const loaded_model& m,
+                                const engine_plan& plan) -> result<std::unique_ptr<backend>> {
+      LLMOS_TRY(auto inner, make_backend(plan.backend, m.weights, plan.device));
+      return std::unique_ptr<backend>{new faulty_backend{std::move(inner), &steps_to_failure}};
+    };
+    auto started = node::start(config, hooks);
+    REQUIRE(started.ok());
+    aut = std::move(*started);
+  }
+
+  static std::shared_ptr<generate_request> ask(const std::string& prompt, uint32_t max_tokens,
+                                               uint64_t seed = 5) {
+    auto r = std::make_shared<generate_request>();
+    r->prompt = prompt;
+    r->sampling.max_tokens = max_tokens;
+    r->sampling.seed = seed;
+    r->sampling.ignore_eos = true;
+    r->sampling.logprobs = true;
+    return r;
+  }
+
+  /// Submits all and waits for every terminal message.
+  std::map<uint64_t, test::client_log> run(const std::vector<request_ptr>& requests) {
+    caf::scoped_actor self{aut->system()};
+    const auto me =
+        caf::actor_cast<client_actor>(caf::actor_cast<caf::strong_actor_ptr>(self.ptr()));
+    const auto kernel = aut->kernel();
+    std::map<uint64_t, test::client_log> out;
+    std::vector<uint64_t> ids;
+    for (const auto& r : requests) {
+      self->request(kernel, 60s, atom::submit_v, r, me)
+          .receive([&](request_id id) { ids.push_back(id.value); },
+                   [&](caf::error& e) { FAIL(to_string(to_failure(e))); });
+    }
+    size_t left = requests.size();
+    self->receive_while([&] { return left > 0; })(
+        [&](atom::chunk, const text_chunk& c) {
+          auto& log = out[c.id.value];
+          log.text += c.text;
+          log.tokens.insert(log.tokens.end(), c.tokens.begin(), c.tokens.end());
+        },
+        [&](atom::done, const generation_done& d) { out[d.id.value].dones.push_back(d), --left; },
+        [&](atom::failed, request_id id, const failure& f) {
+          out[id.value].failures.push_back(f), --left;
+        },
+        caf::after(120s) >> [&] { FAIL("no answer"); });
+    std::map<uint64_t, test::client_log> in_order;
+    for (size_t i = 0; i < ids.size(); ++i) in_order[i] = out[ids[i]];
+    return in_order;
+  }
+};
+
+}  // namespace
+
+TEST_SUITE_BEGIN("actors.node");
+
+TEST_CASE_FIXTURE(fixture, "a prompt is answered and counted") {
+  const auto got = run({ask("hello", 12)});
+  const auto& log = got.at(0);
+  REQUIRE(log.dones.size() == 1);
+  CHECK(log.tokens.size() == 12);
+  CHECK(log.dones[0].usage.prompt_tokens == 5);
+  CHECK(log.dones[0].reason == finish_reason::length);
+  CHECK(log.dones[0].model == "tiny");
+}
+
+TEST_CASE_FIXTURE(fixture, "sixteen at once give each the tokens it gets alone") {
+  std::vector<request_ptr> all;
+  for (int i = 0; i < 16; ++i) {
+    all.push_back(ask("prompt number " + std::to_string(i * i), 20, static_cast<uint64_t>(i)));
+  }
+  const auto together = run(all);
+  for (size_t i = 0; i < all.size(); ++i) {
+    const auto alone = run({all[i]});
+    CAPTURE(i);
+    CHECK(alone.at(0).tokens == together.at(i).tokens);
+  }
+}
+
+TEST_CASE_FIXTURE(fixture, "a device failure in mid-stream loses and repeats nothing") {
+  const auto want = run({ask("the quick brown fox", 40)});
+  steps_to_failure = 17;
+  const auto got = run({ask("the quick brown fox", 40)});
+  REQUIRE(steps_to_failure <= 0);
+  CHECK(got.at(0).tokens == want.at(0).tokens);
+  CHECK(got.at(0).text == want.at(0).text);
+  REQUIRE(got.at(0).num_terminal() == 1);
+}
+
+TEST_CASE_FIXTURE(fixture, "what cannot be served is refused by name") {
+  auto unknown = ask("x", 1);
+  unknown->model = "nobody";
+  auto long_prompt = ask(std::string(300, 'x'), 1);
+  const auto got = run({unknown, long_prompt});
+  REQUIRE(got.at(0).failures.size() == 1);
+  CHECK(got.at(0).failures[0].code == ec::not_found);
+  CHECK(got.at(0).failures[0].hint == "known: tiny");
+  REQUIRE(got.at(1).failures.size() == 1);
+  CHECK(got.at(1).failures[0].code == ec::over_context);
+}
+
+TEST_CASE_FIXTURE(fixture, "models list, load and unload") {
+  caf::scoped_actor self{aut->system()};
+  const auto kernel = aut->kernel();
+  auto state = [&] {
+    std::string out;
+    self->request(kernel, 60s, atom::list_v)
+        .receive([&](const model_list& l) { out = l.at(0).state; },
+                 [&](caf::error& e) { FAIL(to_string(to_failure(e))); });
+    return out;
+  };
+  CHECK(state() == "on disk");
+  self->request(kernel, 60s, atom::load_v, std::string{})
+      .receive([&](const model_status& s) { CHECK(s.state == "loaded"); },
+               [&](caf::error& e) { FAIL(to_string(to_failure(e))); });
+  CHECK(state() == "loaded");
+  self->request(kernel, 60s, atom::unload_v, std::string{"tiny"})
+      .receive([](caf::ok_atom) {}, [&](caf::error& e) { FAIL(to_string(to_failure(e))); });
+  CHECK(state() == "on disk");
+  self->request(kernel, 60s, atom::unload_v, std::string{"tiny"})
+      .receive([](caf::ok_atom) { FAIL("unloaded twice"); },
+               [&](caf::error& e) { CHECK(to_failure(e).code == ec::not_found); });
+  CHECK(run({ask("again", 3)}).at(0).tokens.size() == 3);
+}
+
+TEST_CASE_FIXTURE(fixture, "a stop cancels what runs and tells its client") {
+  caf::scoped_actor self{aut->system()};
+  const auto me = caf::actor_cast<client_actor>(caf::actor_cast<caf::strong_actor_ptr>(self.ptr()));
+  self->request(aut->kernel(), 60s, atom::submit_v, request_ptr{ask("endless", 200)}, me)
+      .receive([](request_id) {}, [&](caf::error& e) { FAIL(to_string(to_failure(e))); });
+  aut->stop(node::stop_mode::cancel);
+  bool done = false;
+  self->receive_while([&] { return !done; })(
+      [](atom::chunk, const text_chunk&) {},
+      [&](atom::done, const generation_done& d) {
+        CHECK(d.reason == finish_reason::cancelled);
+        done = true;
+      },
+      [&](atom::failed, request_id, const failure& f) { FAIL(to_string(f)); },
+      caf::after(60s) >> [&] { FAIL("no answer"); });
+}
+
+TEST_SUITE_END();

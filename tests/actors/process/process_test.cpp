@@ -1,0 +1,304 @@
+#include "actors/process/process.hpp"
+
+#include "actors/kernel/kernel.hpp"
+#include "runtime/schedule/prompt.hpp"
+#include "tests/support/deterministic_system.hpp"
+#include "tests/support/fake_client.hpp"
+#include "tests/support/temp_dir.hpp"
+#include "tests/support/tiny_model.hpp"
+
+using namespace llmos;
+using namespace std::chrono_literals;
+
+namespace {
+
+struct nothing {
+  nothing() = default;
+  static inline constexpr const char* name = "fake";
+};
+
+/// What the process asked of its neighbours, and how they shall answer.
+struct world {
+  std::vector<spec_ptr> enqueued;
+  std::vector<request_id> cancelled;
+  std::vector<generation_report> reports;
+  failure refuse_load, refuse_encode, refuse_enqueue;
+  bool answer_load = true;
+  engine_handles engine;
+};
+
+template <class T>
+caf::result<T> answer(const failure& refusal, T value) {
+  if (refusal.code != ec::none) return to_error(refusal);
+  return value;
+}
+
+scheduler_actor::behavior_type fake_scheduler(scheduler_actor::stateful_pointer<nothing>,
+                                              world* w) {
+  return {
+      [](atom::wire, const scheduler_wiring&) {},
+      [w](atom::enqueue, const spec_ptr& s) -> caf::result<caf::ok_atom> {
+        w->enqueued.push_back(s);
+        return answer(w->refuse_enqueue, caf::ok_atom_v);
+      },
+      [w](atom::cancel, request_id id) { w->cancelled.push_back(id); },
+      [](atom::stats) { return scheduler_stats{}; },
+      [](atom::done, const step_result_ptr&) {},
+      [](atom::reserved, const reserve_reply&) {},
+      [](atom::leased, const std::vector<block_id>&) {},
+      [](atom::status) { return std::string{}; },
+  };
+}
+
+tokenizer_actor::behavior_type fake_tokenizer(tokenizer_actor::stateful_pointer<nothing>,
+                                              world* w) {
+  return {
+      [w](atom::encode, const request_ptr& r) -> caf::result<encoded_ptr> {
+        if (w->refuse_encode.code != ec::none) return to_error(w->refuse_encode);
+        return std::make_shared<const token_vector>(
+            encode_prompt(*w->engine.loaded, *r, {}).value());
+      },
+      [](atom::status) { return std::string{}; },
+  };
+}
+
+models_actor::behavior_type fake_models(models_actor::stateful_pointer<nothing> self, world* w) {
+  return {
+      [](atom::wire, const engine_host_actor&) {},
+      [](atom::started, const engine_handles&) {},
+      [](atom::failed, const std::string&, const failure&) {},
+      [=](atom::load, const std::string&) -> caf::result<engine_handles> {
+        if (!w->answer_load) return self->make_response_promise<engine_handles>();
+        return answer(w->refuse_load, w->engine);
+      },
+      [](atom::unload, const std::string&) { return caf::ok_atom_v; },
+      [](atom::list) { return model_list{}; },
+      [](atom::status) { return std::string{}; },
+  };
+}
+
+ledger_actor::behavior_type fake_ledger(ledger_actor::stateful_pointer<nothing>) {
+  return {
+      [](atom::submit, const ledger_entry&) {},
+      [](atom::update, const process_info&) {},
+      [](atom::ended, request_id) {},
+      [](atom::find, request_id) -> caf::result<process_actor> { return caf::sec::runtime_error; },
+      [](atom::ps) { return process_list{}; },
+      [](atom::drain, bool) { return caf::ok_atom_v; },
+      [](atom::token, const token_batch_ptr&) {},
+      [](atom::status) { return std::string{}; },
+  };
+}
+
+monitor_actor::behavior_type fake_monitor(monitor_actor::stateful_pointer<nothing>, world* w) {
+  return {
+      [w](atom::done, const generation_report& r) { w->reports.push_back(r); },
+      [](atom::stats) { return std::string{}; },
+      [](atom::step, const step_report&) {},
+      [](atom::status) { return std::string{}; },
+  };
+}
+
+loaded_model_ptr tiny() {
+  static const auto loaded = [] {
+    test::temp_dir dir;
+    test::write_tiny_model(dir.file("tiny.gguf"));
+    return load_model_file("tiny", dir.file("tiny.gguf")).value();
+  }();
+  return loaded;
+}
+
+struct fixture : test::deterministic_system {
+  world w;
+  test::client_log heard;
+  scheduler_actor scheduler = sys.spawn(fake_scheduler, &w);
+  tokenizer_actor tokenizer = sys.spawn(fake_tokenizer, &w);
+  models_actor models = sys.spawn(fake_models, &w);
+  ledger_actor ledger = sys.spawn(fake_ledger);
+  monitor_actor monitor = sys.spawn(fake_monitor, &w);
+  client_actor client = sys.spawn(test::fake_client, &heard);
+  process_actor aut;
+  std::shared_ptr<generate_request> ask = std::make_shared<generate_request>();
+
+  fixture() {
+    w.engine = {"tiny.gguf", "tiny", tokenizer, scheduler, tiny()};
+    ask->prompt = "abc";
+    ask->sampling.max_tokens = 8;
+  }
+  ~fixture() {
+    w.engine = {};
+    for (const auto& a :
+         {caf::actor_cast<caf::actor>(scheduler), caf::actor_cast<caf::actor>(tokenizer),
+          caf::actor_cast<caf::actor>(models), caf::actor_cast<caf::actor>(ledger),
+          caf::actor_cast<caf::actor>(monitor), caf::actor_cast<caf::actor>(client),
+          caf::actor_cast<caf::actor>(aut)}) {
+      if (a) self->send_exit(a, caf::exit_reason::user_shutdown);
+    }
+    run();
+  }
+
+  void start() {
+    process_args args;
+    args.id = {7};
+    args.request = ask;
+    args.client = client;
+    args.models = models;
+    args.ledger = ledger;
+    args.monitor = monitor;
+    args.seed = 11;
+    args.deadline_ms = 1000;
+    aut = sys.spawn(llmos::process, args);
+    run();
+  }
+  void token(uint32_t index, char c, stop_reason stop = stop_reason::none) {
+    token_event e;
+    e.id = {7};
+    e.index = index;
+    e.token.id = static_cast<token_id>(static_cast<unsigned char>(c)) + 3;
+    e.stop = stop;
+    self->send(aut, atom::token_v, e);
+    run();
+  }
+  bool over() {
+    self->monitor(aut);
+    run();
+    bool down = false;
+    self->receive([&](const caf::down_msg&) { down = true; }, caf::after(0ms) >> [] {});
+    return down;
+  }
+};
+
+}  // namespace
+
+TEST_SUITE_BEGIN("actors.process");
+
+TEST_CASE_FIXTURE(fixture, "text streams to the client and ends with one done") {
+  start();
+  REQUIRE(w.enqueued.size() == 1);
+  CHECK(w.enqueued[0]->num_prompt == 3);
+  CHECK(*w.enqueued[0]->sampling.seed == 11);
+  token(0, 'h');
+  token(1, 'i');
+  CHECK(heard.text == "hi");
+  token(2, '!', stop_reason::length);
+  CHECK(heard.text == "hi!");
+  REQUIRE(heard.num_terminal() == 1);
+  CHECK(heard.dones[0].reason == finish_reason::length);
+  CHECK(heard.dones[0].usage.completion_tokens == 3);
+  CHECK(heard.dones[0].seed == 11);
+  CHECK(w.cancelled.empty());
+  CHECK(over());
+}
+
+TEST_CASE_FIXTURE(fixture, "a stop string ends the text before it and stops the engine") {
+  ask->sampling.stop = {"END"};
+  start();
+  const std::string text = "one EN two END";
+  for (uint32_t i = 0; i < text.size(); ++i) token(i, text[i]);
+  CHECK(heard.text == "one EN two ");
+  REQUIRE(heard.dones.size() == 1);
+  CHECK(heard.dones[0].stop_string == "END");
+  CHECK(w.cancelled.size() == 1);
+}
+
+TEST_CASE_FIXTURE(fixture, "a cancel in any phase is one done with reason cancelled") {
+  SUBCASE("while the model loads") {
+    w.answer_load = false;
+  }
+  SUBCASE("while waiting") {}
+  start();
+  SUBCASE("while running") {
+    token(0, 'a');
+  }
+  self->send(aut, atom::cancel_v);
+  run();
+  REQUIRE(heard.num_terminal() == 1);
+  CHECK(heard.dones[0].reason == finish_reason::cancelled);
+  CHECK(w.cancelled.size() == w.enqueued.size());
+  CHECK(over());
+}
+
+TEST_CASE_FIXTURE(fixture, "a refusal anywhere is one failed with its reason") {
+  const failure why{ec::overloaded, "full", "wait"};
+  SUBCASE("models") {
+    w.refuse_load = why;
+  }
+  SUBCASE("tokenizer") {
+    w.refuse_encode = why;
+  }
+  SUBCASE("scheduler") {
+    w.refuse_enqueue = why;
+  }
+  start();
+  REQUIRE(heard.num_terminal() == 1);
+  CHECK(heard.failures[0] == why);
+  CHECK(w.cancelled.empty());
+  REQUIRE(w.reports.size() == 1);
+  CHECK(w.reports[0].outcome == "overloaded");
+  CHECK(over());
+}
+
+TEST_CASE_FIXTURE(fixture, "parameters outside this vocabulary are refused") {
+  ask->sampling.logit_bias = {{5000, 1.0f}};
+  start();
+  REQUIRE(heard.failures.size() == 1);
+  CHECK(heard.failures[0].code == ec::invalid_argument);
+}
+
+TEST_CASE_FIXTURE(fixture, "the deadline ends a generation and stops the engine") {
+  start();
+  token(0, 'a');
+  advance(999ms);
+  CHECK(heard.num_terminal() == 0);
+  advance(2ms);
+  REQUIRE(heard.failures.size() == 1);
+  CHECK(heard.failures[0].code == ec::deadline_exceeded);
+  CHECK(w.cancelled.size() == 1);
+}
+
+TEST_CASE_FIXTURE(fixture, "a client that dies takes its generation along") {
+  start();
+  token(0, 'a');
+  self->send_exit(client, caf::exit_reason::kill);
+  run();
+  CHECK(w.cancelled.size() == 1);
+  CHECK(over());
+}
+
+TEST_CASE_FIXTURE(fixture, "after an engine's death the next one continues where the text stands") {
+  start();
+  token(0, 'a');
+  token(1, 'b');
+  const auto old = scheduler;
+  scheduler = sys.spawn(fake_scheduler, &w);
+  w.engine.scheduler = scheduler;
+  self->send_exit(old, caf::exit_reason::kill);
+  run();
+  REQUIRE(w.enqueued.size() == 2);
+  CHECK(w.enqueued[1]->num_prompt == 3);
+  CHECK(w.enqueued[1]->tokens.size() == 5);
+  token(1, 'b');
+  token(2, 'c', stop_reason::length);
+  CHECK(heard.text == "abc");
+  CHECK(heard.num_terminal() == 1);
+}
+
+TEST_CASE_FIXTURE(fixture, "a gap in the tokens is submitted again, not passed on") {
+  start();
+  token(0, 'a');
+  token(2, 'c');
+  CHECK(heard.text == "a");
+  CHECK(w.cancelled.size() == 1);
+  REQUIRE(w.enqueued.size() == 2);
+  CHECK(w.enqueued[1]->tokens.size() == 4);
+}
+
+TEST_CASE_FIXTURE(fixture, "an unloaded model fails its generations") {
+  start();
+  self->send_exit(scheduler, caf::exit_reason::user_shutdown);
+  run();
+  REQUIRE(heard.failures.size() == 1);
+  CHECK(heard.failures[0].text == "the model tiny was unloaded");
+}
+
+TEST_SUITE_END();

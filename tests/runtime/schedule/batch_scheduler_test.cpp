@@ -1,0 +1,235 @@
+#include "runtime/schedule/batch_scheduler.hpp"
+
+#include <doctest/doctest.h>
+
+#include <random>
+#include <string>
+
+#include "tests/support/engine_sim.hpp"
+#include "tests/support/scale.hpp"
+
+using namespace llmos;
+using test::engine_sim;
+
+namespace {
+
+std::vector<token_id> prompt(uint32_t n, token_id first = 1) {
+  std::vector<token_id> out(n);
+  for (uint32_t i = 0; i < n; ++i) out[i] = first + static_cast<token_id>(i % 700);
+  return out;
+}
+
+std::vector<token_id> expected(std::vector<token_id> tokens, uint32_t n) {
+  const auto num_prompt = static_cast<std::ptrdiff_t>(tokens.size());
+  for (uint32_t i = 0; i < n; ++i) tokens.push_back(engine_sim::next_token(tokens, tokens.size()));
+  return {tokens.begin() + num_prompt, tokens.end()};
+}
+
+scheduler_limits small() {
+  return {.max_step_tokens = 8,
+          .max_prefill_chunk = 8,
+          .max_running = 4,
+          .max_waiting = 100,
+          .max_context = 64,
+          .num_blocks = 32,
+          .block_tokens = 4};
+}
+
+std::string render(const step_plan& plan) {
+  std::string out;
+  for (const auto& e : plan.entries) {
+    out += std::to_string(e.id.value) + ":" + std::to_string(e.num_past) + "+" +
+           std::to_string(e.num_tokens) + (e.sample ? "! " : " ");
+  }
+  return out;
+}
+
+}  // namespace
+
+TEST_SUITE("runtime.schedule.batch_scheduler") {
+  TEST_CASE("a step holds decodes first, then partial prefills, within the budget") {
+    engine_sim sim{small()};
+    REQUIRE(sim.scheduler.enqueue(engine_sim::spec(1, prompt(3), 5)).ok());
+    REQUIRE(sim.scheduler.enqueue(engine_sim::spec(2, prompt(12, 90), 5)).ok());
+    const char* want[] = {"1:0+3! 2:0+5 ", "1:3+1! 2:5+7! ", "1:4+1! 2:12+1! "};
+    for (const std::string w : want) {
+      REQUIRE(sim.begin_step());
+      CHECK(render(sim.plan()) == w);
+      sim.end_step();
+    }
+    sim.run();
+    CHECK(sim.output[1] == expected(prompt(3), 5));
+    CHECK(sim.output[2] == expected(prompt(12, 90), 5));
+    CHECK(sim.ended[1] == stop_reason::length);
+    CHECK(sim.memory.stats().num_used == 0);
+  }
+
+  TEST_CASE("what cannot be queued is refused with its reason") {
+    engine_sim sim{small()};
+    auto code = [&](spec_ptr s) {
+      const auto r = sim.scheduler.enqueue(std::move(s));
+      return r.ok() ? ec::none : r.error().code;
+    };
+    CHECK(code(engine_sim::spec(1, {}, 5)) == ec::invalid_argument);
+    CHECK(code(engine_sim::spec(2, prompt(60), 5)) == ec::over_context);
+    CHECK(code(engine_sim::spec(3, prompt(60), 4)) == ec::none);
+    CHECK(code(engine_sim::spec(3, prompt(1), 1)) == ec::invalid_argument);
+    auto limits = small();
+    limits.num_blocks = 8;
+    limits.max_waiting = 2;
+    engine_sim tight{limits};
+    CHECK(tight.scheduler.enqueue(engine_sim::spec(1, prompt(30), 3)).error().code ==
+          ec::out_of_memory);
+    CHECK(tight.scheduler.enqueue(engine_sim::spec(2, prompt(30), 2)).ok());
+    CHECK(tight.scheduler.enqueue(engine_sim::spec(3, prompt(30), 2)).ok());
+    CHECK(tight.scheduler.enqueue(engine_sim::spec(4, prompt(30), 2)).error().code ==
+          ec::overloaded);
+    const auto text = sim.scheduler.enqueue(engine_sim::spec(9, prompt(60), 5)).error().text;
+    CHECK(text == "60 prompt tokens + 5 max_tokens exceed the context of 64");
+  }
+
+  TEST_CASE("max_tokens 0 evaluates the prompt and ends without a token") {
+    engine_sim sim{small()};
+    REQUIRE(sim.scheduler.enqueue(engine_sim::spec(1, prompt(11), 0)).ok());
+    sim.run();
+    CHECK(sim.output[1].empty());
+    CHECK(sim.ended[1] == stop_reason::length);
+    CHECK(sim.computed_rows == 11);
+  }
+
+  TEST_CASE("an end token ends the sequence at once") {
+    engine_sim sim{small()};
+    auto s = std::make_shared<sequence_spec>(*engine_sim::spec(1, prompt(5), 20));
+    const auto want = expected(prompt(5), 20);
+    s->end_ids = {want[3]};
+    REQUIRE(sim.scheduler.enqueue(s).ok());
+    sim.run();
+    CHECK(sim.output[1] == std::vector<token_id>(want.begin(), want.begin() + 4));
+    CHECK(sim.ended[1] == stop_reason::end_token);
+  }
+
+  TEST_CASE("requests with a common prefix hold one prefix and their tails") {
+    scheduler_limits limits{.max_step_tokens = 256,
+                            .max_prefill_chunk = 256,
+                            .max_running = 32,
+                            .max_waiting = 100,
+                            .max_context = 2048,
+                            .num_blocks = 400,
+                            .block_tokens = 16};
+    engine_sim sim{limits};
+    for (uint64_t i = 0; i < 32; ++i) {
+      auto p = prompt(1000);
+      p.push_back(9000 + static_cast<token_id>(i));
+      REQUIRE(sim.scheduler.enqueue(engine_sim::spec(i, p, 60)).ok());
+    }
+    while (sim.scheduler.stats().running < 32) REQUIRE(sim.step());
+    sim.step();
+    // 62 whole blocks are shared; each tail is 9 prompt tokens and its output so far.
+    const auto used = sim.memory.stats().num_used;
+    CHECK(used >= 62 + 32);
+    CHECK(used <= 62 + 32 * 5);
+    CHECK(sim.computed_rows < 1001 + 32 * (9 + 60));
+    sim.run();
+    for (uint64_t i = 1; i < 32; ++i) CHECK(sim.cached[i] == 992);
+    CHECK(sim.ended.size() == 32);
+    CHECK(sim.memory.stats().num_used == 0);
+  }
+
+  TEST_CASE("tenants do not share prefixes") {
+    engine_sim sim{small()};
+    REQUIRE(sim.scheduler.enqueue(engine_sim::spec(1, prompt(20), 1, "a")).ok());
+    sim.run();
+    REQUIRE(sim.scheduler.enqueue(engine_sim::spec(2, prompt(20), 1, "b")).ok());
+    REQUIRE(sim.scheduler.enqueue(engine_sim::spec(3, prompt(20), 1, "a")).ok());
+    sim.run();
+    CHECK(sim.cached[2] == 0);
+    CHECK(sim.cached[3] == 16);
+  }
+
+  TEST_CASE("a pool that is too small preempts the youngest and changes no token") {
+    auto limits = small();
+    limits.num_blocks = 16;
+    engine_sim sim{limits};
+    for (uint64_t i = 1; i <= 4; ++i) {
+      REQUIRE(
+          sim.scheduler.enqueue(engine_sim::spec(i, prompt(6, 100 * static_cast<token_id>(i)), 50))
+              .ok());
+    }
+    sim.run();
+    CHECK(sim.scheduler.stats().preemptions > 0);
+    for (uint64_t i = 1; i <= 4; ++i) {
+      CHECK(sim.output[i] == expected(prompt(6, 100 * static_cast<token_id>(i)), 50));
+    }
+    CHECK(sim.memory.stats().num_used == 0);
+  }
+
+  TEST_CASE("a replay goes on after the tokens already delivered") {
+    engine_sim sim{small()};
+    const auto want = expected(prompt(5), 10);
+    auto s = std::make_shared<sequence_spec>(*engine_sim::spec(1, prompt(5), 10));
+    s->tokens.insert(s->tokens.end(), want.begin(), want.begin() + 4);
+    sim.output[1] = {want.begin(), want.begin() + 4};
+    REQUIRE(sim.scheduler.enqueue(s).ok());
+    sim.run();
+    CHECK(sim.output[1] == want);
+  }
+
+  TEST_CASE("a cancelled sequence gives its blocks back in every phase") {
+    for (int steps_before = 0; steps_before < 6; ++steps_before) {
+      CAPTURE(steps_before);
+      engine_sim sim{small()};
+      REQUIRE(sim.scheduler.enqueue(engine_sim::spec(1, prompt(20), 30)).ok());
+      for (int i = 0; i < steps_before; ++i) REQUIRE(sim.step());
+      REQUIRE(sim.begin_step());
+      sim.scheduler.cancel({1});
+      sim.settle();
+      sim.end_step();
+      CHECK(sim.scheduler.idle());
+      CHECK(sim.memory.stats().num_used == 0);
+      CHECK_FALSE(sim.step());
+    }
+  }
+
+  TEST_CASE("random arrivals, cancels and shortages lose nothing and leak nothing") {
+    for (uint32_t seed = 0; seed < 20; ++seed) {
+      CAPTURE(seed);
+      std::mt19937 rng{seed};
+      auto pick = [&](uint32_t n) { return static_cast<uint32_t>(rng() % n); };
+      auto limits = small();
+      limits.num_blocks = 16 + pick(20);
+      limits.max_step_tokens = 4 + pick(12);
+      limits.max_prefill_chunk = 1 + pick(8);
+      engine_sim sim{limits};
+      std::map<uint64_t, std::vector<token_id>> want;
+      uint64_t next = 0;
+      const int events = test::scaled(5000) / 20;
+      for (int i = 0; i < events; ++i) {
+        if (pick(3) == 0) {
+          const auto n = 1 + pick(30);
+          const auto p = prompt(n, static_cast<token_id>(1 + 5 * pick(3)));
+          const auto max = 1 + pick(64 - n);
+          const auto added =
+              sim.scheduler.enqueue(engine_sim::spec(next, p, max, pick(2) ? "a" : "b"));
+          if (added.ok()) want[next] = expected(p, max);
+          ++next;
+        }
+        const bool began = sim.begin_step();
+        if (!want.empty() && pick(4) == 0) {
+          const uint64_t victim = pick(static_cast<uint32_t>(next));
+          if (sim.ended.count(victim) == 0) {
+            sim.scheduler.cancel({victim});
+            want.erase(victim);
+          }
+        }
+        if (began) sim.end_step();
+      }
+      sim.run();
+      for (const auto& [id, tokens] : want) {
+        CAPTURE(id);
+        REQUIRE(sim.output[id] == tokens);
+      }
+      CHECK(sim.scheduler.idle());
+      CHECK(sim.memory.stats().num_used == 0);
+    }
+  }
+}

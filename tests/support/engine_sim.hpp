@@ -1,0 +1,170 @@
+#pragma once
+
+#include <doctest/doctest.h>
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "runtime/kv/kv_manager.hpp"
+#include "runtime/schedule/batch_scheduler.hpp"
+
+namespace llmos::test {
+
+/// A whole engine on the stack: the real scheduler and memory manager around a device whose
+/// "K and V" are the tokens themselves. Every step checks that each sequence's block table holds
+/// exactly its tokens, so a wrongly shared, early freed or never computed block is seen at once.
+/// The next token is a hash of all tokens before it, as a model's would be.
+class engine_sim {
+public:
+  explicit engine_sim(scheduler_limits limits)
+      : limits_(limits),
+        scheduler(limits),
+        memory(limits.num_blocks, limits.block_tokens, "sim"),
+        cells_(size_t{limits.num_blocks} * limits.block_tokens, -1) {}
+
+  static spec_ptr spec(uint64_t id, std::vector<token_id> prompt, uint32_t max_tokens,
+                       std::string tenant = "a") {
+    auto s = std::make_shared<sequence_spec>();
+    s->id = {id};
+    s->tenant = std::move(tenant);
+    s->num_prompt = static_cast<uint32_t>(prompt.size());
+    s->tokens = std::move(prompt);
+    s->sampling.max_tokens = max_tokens;
+    s->sampling.seed = 1;
+    return s;
+  }
+
+  static token_id next_token(const std::vector<token_id>& tokens, size_t n) {
+    uint64_t h = 1469598103934665603u;
+    for (size_t i = 0; i < n; ++i) h = (h ^ static_cast<uint64_t>(tokens[i])) * 1099511628211u;
+    return static_cast<token_id>((h >> 20) % 50000 + 1000);
+  }
+
+  /// Delivers everything the scheduler wants until it wants nothing more (no step is started).
+  void settle() {
+    for (;;) {
+      auto out = scheduler.drain();
+      collect(out.tokens);
+      for (const auto& s : out.seals) memory.seal(s.tenant, *s.tokens, s.blocks);
+      REQUIRE(memory.release(out.released).ok());
+      for (const auto& r : out.reserves) scheduler.on_reserved(answer(r));
+      if (out.lease > 0) scheduler.on_leased(memory.take_up_to(out.lease));
+      memory.check_invariants();
+      if (out.reserves.empty() && out.lease == 0) return;
+    }
+  }
+
+  /// Plans a step; false when there is nothing to run.
+  bool begin_step() {
+    settle();
+    for (int tries = 0; tries < 4 && !plan_; ++tries) {
+      plan_ = scheduler.next_step();
+      settle();
+    }
+    if (plan_) compute();
+    return plan_.has_value();
+  }
+
+  /// Finishes the step in flight.
+  void end_step() {
+    REQUIRE(plan_.has_value());
+    scheduler.step_done(done_);
+    plan_.reset();
+    settle();
+  }
+
+  bool step() {
+    if (!begin_step()) return false;
+    end_step();
+    return true;
+  }
+
+  void run() {
+    while (step()) {
+    }
+  }
+
+  const step_plan& plan() const { return *plan_; }
+
+private:
+  scheduler_limits limits_;
+
+public:
+  batch_scheduler scheduler;
+  kv_manager memory;
+  std::map<uint64_t, std::vector<token_id>> output;  ///< By request.
+  std::map<uint64_t, stop_reason> ended;
+  std::map<uint64_t, uint32_t> cached;
+  uint64_t computed_rows = 0;
+
+private:
+  struct known {
+    std::vector<token_id> tokens;
+    std::vector<block_id> blocks;
+  };
+
+  void collect(const std::vector<token_event>& events) {
+    for (const auto& e : events) {
+      auto& mine = output[e.id.value];
+      REQUIRE(e.index == mine.size());
+      if (e.token.id >= 0) mine.push_back(e.token.id);
+      cached[e.id.value] = e.num_cached;
+      if (e.stop != stop_reason::none) {
+        REQUIRE(ended.count(e.id.value) == 0);
+        ended[e.id.value] = e.stop;
+      }
+    }
+  }
+
+  reserve_reply answer(const reserve_request& r) {
+    auto match = memory.match(r.tenant, *r.tokens);
+    reserve_reply reply{r.id, false, match.blocks, match.num_tokens};
+    auto fresh = memory.take(r.num_blocks - static_cast<uint32_t>(match.blocks.size()));
+    reply.granted = fresh.ok();
+    if (fresh) {
+      reply.blocks.insert(reply.blocks.end(), fresh->begin(), fresh->end());
+    } else {
+      REQUIRE(memory.release(match.blocks).ok());
+    }
+    return reply;
+  }
+
+  token_id& cell(const known& s, uint32_t position) {
+    const auto block = s.blocks.at(position / limits_.block_tokens);
+    return cells_.at(size_t{block} * limits_.block_tokens + position % limits_.block_tokens);
+  }
+
+  void compute() {
+    done_ = {};
+    done_.step = plan_->step;
+    uint32_t rows = 0;
+    for (auto id : plan_->ended) device_.erase(id.value);
+    for (const auto& e : plan_->entries) {
+      rows += e.num_tokens;
+      if (e.spec) device_[e.id.value] = {e.spec->tokens, {}};
+      auto& s = device_.at(e.id.value);
+      s.blocks.insert(s.blocks.end(), e.new_blocks.begin(), e.new_blocks.end());
+      for (uint32_t p = e.num_past; p < e.num_past + e.num_tokens; ++p) cell(s, p) = s.tokens.at(p);
+    }
+    for (const auto& e : plan_->entries) {
+      auto& s = device_.at(e.id.value);
+      for (uint32_t p = 0; p < e.num_past + e.num_tokens; ++p) REQUIRE(cell(s, p) == s.tokens[p]);
+      if (!e.sample) continue;
+      REQUIRE(e.num_past + e.num_tokens == s.tokens.size());
+      s.tokens.push_back(next_token(s.tokens, s.tokens.size()));
+      done_.tokens.push_back({e.id, {s.tokens.back(), 0, {}}});
+    }
+    REQUIRE(rows <= limits_.max_step_tokens);
+    computed_rows += rows;
+  }
+
+  std::vector<token_id> cells_;  ///< [num_blocks, block_tokens]
+  std::map<uint64_t, known> device_;
+  std::optional<step_plan> plan_;
+  step_result done_;
+};
+
+}  // namespace llmos::test
