@@ -14,10 +14,11 @@
 
 namespace llmos {
 
-/// Where a key's value is kept; its type decides what may be written.
+/// Where a key's value is kept; its type decides what may be written. A yaml_node takes anything:
+/// its owner reads it.
 using config_slot = std::variant<bool*, uint32_t*, int32_t*, uint64_t*, float*, std::string*,
                                  std::optional<uint64_t>*, std::vector<std::string>*,
-                                 std::vector<token_id>*, std::map<token_id, float>*>;
+                                 std::vector<token_id>*, std::map<token_id, float>*, yaml_node*>;
 
 /// What a value may be. Numbers: low <= x <= high (low < x when `above_low`). Texts: one of
 /// `choices` unless empty. Lists: at most `max_items`, texts in them 1..256 bytes.

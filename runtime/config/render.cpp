@@ -57,6 +57,7 @@ struct value_writer {
   std::string operator()(const std::vector<token_id>* x) const {
     return "[" + render_list(*x, [](token_id id) { return std::to_string(id); }) + "]";
   }
+  std::string operator()(const yaml_node* x) const { return describe(*x); }
   std::string operator()(const std::map<token_id, float>* x) const {
     const auto entry = [](const auto& e) {
       return std::to_string(e.first) + ": " + render_float(e.second);
@@ -105,6 +106,7 @@ struct rule_writer {
     return "a map {id: value} of up to " + std::to_string(key.rule.max_items) +
            " token ids, values " + range_text(key.rule);
   }
+  std::string operator()(const yaml_node*) const { return std::string{key.doc}; }
   template <class Number>
   std::string operator()(const Number*) const {
     const auto range = range_text(key.rule) + (key.unit.empty() ? "" : " ") + std::string{key.unit};

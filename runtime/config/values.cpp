@@ -99,6 +99,11 @@ public:
     return {};
   }
 
+  result<void> operator()(yaml_node* out, const yaml_node& x) const {
+    *out = x;
+    return {};
+  }
+
   result<void> operator()(std::map<token_id, float>* out, const yaml_node& x) const {
     if (x.type != yaml_node::kind::map || x.fields.size() > key_.rule.max_items) {
       return wrong(x, "a map {id: value}");
@@ -168,6 +173,7 @@ private:
     if (x.text.empty() || x.text.size() > max_list_text_bytes) {
       return complain(x.place, std::to_string(x.text.size()) + " bytes in one text");
     }
+    if (first_invalid_utf8(x.text)) return wrong(x, "valid UTF-8");
     return x.text;
   }
 

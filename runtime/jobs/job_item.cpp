@@ -1,0 +1,163 @@
+#include "runtime/jobs/job_item.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include "runtime/jobs/substitute.hpp"
+
+namespace llmos {
+
+namespace {
+
+constexpr std::array<std::string_view, 5> roles = {"system", "developer", "user", "assistant",
+                                                   "tool"};
+
+std::vector<config_key> keys_of(item_spec& x, yaml_node& variables) {
+  std::vector<config_key> keys = {
+      {"id", &x.id, {}, "", "A name of its own."},
+      {"model", &x.model, {}, "", "A name in the models folder, or a path."},
+      {"system", &x.system, {}, "", "The system prompt."},
+      {"prompt", &x.prompt, {}, "", "What is asked."},
+      {"messages", &x.messages, {}, "", "A chat: a list of {role, content}."},
+      {"raw", &x.raw, {}, "", "Sends the prompt without the model's chat template."},
+      {"deadline_ms", &x.deadline_ms, {0, 4294967295.0}, "ms", "0 = the node's default."},
+      {"variables", &variables, {}, "", "A map of names to texts."},
+  };
+  for (auto& key : keys_of(x.sampling)) {
+    key.name.insert(0, "sampling.");
+    keys.push_back(std::move(key));
+  }
+  return keys;
+}
+
+bool is_set(const yaml_node& x) {
+  return x.type != yaml_node::kind::null;
+}
+
+result<void> read_variables(const yaml_node& map, variable_map& out, std::string_view file) {
+  if (!is_set(map)) return {};
+  if (map.type != yaml_node::kind::map) {
+    return error_at(file, map.place, "variables: expected a map, found " + describe(map),
+                    "write name: text, one per line");
+  }
+  for (const auto& f : map.fields) {
+    if (f.value.type != yaml_node::kind::scalar && is_set(f.value)) {
+      return error_at(file, f.value.place, f.key + ": expected a text, found " + describe(f.value),
+                      "a variable is one text");
+    }
+    out[f.key] = f.value.text;
+  }
+  return {};
+}
+
+/// A text with its variables filled in.
+result<std::string> fill(const yaml_node& text, const char* what, const variable_map& variables,
+                         std::string_view file) {
+  if (text.type != yaml_node::kind::scalar && is_set(text)) {
+    return error_at(file, text.place,
+                    std::string{what} + ": expected a text, found " + describe(text), "");
+  }
+  auto filled = substitute(text.text, variables);
+  if (filled) return filled;
+  return error_at(file, text.place, std::string{what} + ": " + filled.error().text,
+                  filled.error().hint);
+}
+
+result<nlohmann::ordered_json> make_message(const yaml_node& x, const variable_map& variables,
+                                            std::string_view file) {
+  std::string role, name;
+  yaml_node content;
+  const std::vector<config_key> keys = {
+      {"role", &role, {}, "", ""}, {"content", &content, {}, "", ""}, {"name", &name, {}, "", ""}};
+  if (x.type != yaml_node::kind::map) {
+    return error_at(file, x.place, "messages: expected {role, content}, found " + describe(x), "");
+  }
+  LLMOS_TRY_VOID(assign_map(keys, x, "", file));
+  if (std::find(roles.begin(), roles.end(), role) == roles.end()) {
+    return error_at(
+        file, x.place,
+        role.empty() ? "a message without a role" : "role: " + quote_short(role) + " is none",
+        "allowed: system, developer, user, assistant or tool");
+  }
+  LLMOS_TRY(std::string text, fill(content, "content", variables, file));
+  nlohmann::ordered_json message = {{"role", role}, {"content", std::move(text)}};
+  if (!name.empty()) message["name"] = name;
+  return message;
+}
+
+/// The chat of an item; its system prompt goes in front unless the chat brings its own.
+result<nlohmann::ordered_json> make_messages(const item_spec& spec, std::string_view file) {
+  auto out = nlohmann::ordered_json::array();
+  for (const auto& x : spec.messages.items) {
+    LLMOS_TRY(out.emplace_back(), make_message(x, spec.variables, file));
+  }
+  if (!is_set(spec.messages)) {
+    LLMOS_TRY(std::string text, fill(spec.prompt, "prompt", spec.variables, file));
+    out.push_back({{"role", "user"}, {"content", std::move(text)}});
+  }
+  LLMOS_TRY(std::string system, fill(spec.system, "system", spec.variables, file));
+  if (!system.empty() && (out.empty() || out[0]["role"] != "system")) {
+    nlohmann::ordered_json message = {{"role", "system"}, {"content", std::move(system)}};
+    out.insert(out.begin(), std::move(message));
+  }
+  return out;
+}
+
+result<void> check_texts(const item_spec& spec, text_place place, std::string_view file) {
+  if (is_set(spec.messages)) {
+    if (spec.messages.type != yaml_node::kind::sequence || spec.messages.items.empty()) {
+      return error_at(file, spec.messages.place,
+                      "messages: expected a list, found " + describe(spec.messages),
+                      "write - {role: user, content: …}, one per line");
+    }
+    if (spec.raw) {
+      return error_at(file, spec.messages.place, "raw: true takes a prompt, not messages",
+                      "leave one of them out");
+    }
+  } else if (!is_set(spec.prompt)) {
+    return error_at(file, place, "neither prompt nor messages",
+                    "give the item or the defaults a prompt");
+  }
+  if (spec.raw && !spec.system.text.empty()) {
+    return error_at(file, spec.system.place, "raw: true has no place for a system prompt",
+                    "write it into the prompt, or system: \"\"");
+  }
+  return {};
+}
+
+}  // namespace
+
+result<item_spec> read_item(const yaml_node& map, const item_spec& defaults,
+                            std::string_view file) {
+  item_spec x = defaults;
+  x.prompt = x.messages = {};
+  yaml_node variables;
+  LLMOS_TRY_VOID(assign_map(keys_of(x, variables), map, "", file));
+  LLMOS_TRY_VOID(read_variables(variables, x.variables, file));
+  if (is_set(x.prompt) && is_set(x.messages)) {
+    return error_at(file, x.messages.place, "both prompt and messages", "leave one of them out");
+  }
+  if (!is_set(x.prompt) && !is_set(x.messages)) {
+    x.prompt = defaults.prompt;
+    x.messages = defaults.messages;
+  }
+  return x;
+}
+
+result<job_item> make_item(const item_spec& spec, text_place place, std::string_view file) {
+  LLMOS_TRY_VOID(check_texts(spec, place, file));
+  job_item item;
+  item.id = spec.id;
+  item.variables = spec.variables;
+  item.request.model = spec.model;
+  item.request.sampling = spec.sampling;
+  item.request.deadline_ms = spec.deadline_ms;
+  if (spec.raw) {
+    LLMOS_TRY(item.request.prompt, fill(spec.prompt, "prompt", spec.variables, file));
+  } else {
+    LLMOS_TRY(item.request.messages, make_messages(spec, file));
+  }
+  return item;
+}
+
+}  // namespace llmos

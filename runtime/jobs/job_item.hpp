@@ -1,0 +1,33 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "runtime/config/keys.hpp"
+#include "runtime/config/yaml.hpp"
+#include "runtime/jobs/job.hpp"
+
+namespace llmos {
+
+/// An item as the job file writes it, over the job's defaults and before its texts are filled in.
+struct item_spec {
+  std::string id;
+  std::string model;
+  yaml_node system;    ///< Null: none.
+  yaml_node prompt;    ///< A text; null when `messages` is set.
+  yaml_node messages;  ///< A list; null when `prompt` is set.
+  bool raw = false;    ///< The prompt goes to the model without its chat template.
+  uint32_t deadline_ms = 0;
+  sampling_params sampling;
+  variable_map variables;
+};
+
+/// Reads one item, or the defaults themselves, over `defaults`. Errors: bad_file with the place.
+result<item_spec> read_item(const yaml_node& map, const item_spec& defaults, std::string_view file);
+
+/// Fills in the texts. Errors: bad_file with the place of the text in `file` (no prompt, an
+/// unknown variable, a system prompt beside `raw`).
+result<job_item> make_item(const item_spec& spec, text_place place, std::string_view file);
+
+}  // namespace llmos
