@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "runtime/base/json_text.hpp"
 #include "runtime/base/read_file.hpp"
 #include "runtime/base/utf8.hpp"
 #include "runtime/config/yaml.hpp"
@@ -14,7 +15,6 @@ namespace llmos {
 namespace {
 
 constexpr uint64_t max_file_bytes = 256u << 20;
-constexpr uint32_t max_json_depth = 32;
 
 failure too_many_rows(const std::string& name, uint32_t line) {
   return error_at(name, {line, 1}, "more than " + std::to_string(max_rows) + " rows",
@@ -60,35 +60,10 @@ result<std::vector<data_row>> rows_of_csv(std::string_view text, const std::stri
   return rows;
 }
 
-/// Deepest nesting of arrays and objects: the JSON library recurses by it.
-uint32_t json_depth(std::string_view text) {
-  uint32_t depth = 0, deepest = 0;
-  bool in_string = false;
-  for (size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (in_string) {
-      if (c == '\\') ++i;
-      in_string = c != '"';
-    } else if (c == '"') {
-      in_string = true;
-    } else if (c == '[' || c == '{') {
-      deepest = std::max(deepest, ++depth);
-    } else if ((c == ']' || c == '}') && depth > 0) {
-      --depth;
-    }
-  }
-  return deepest;
-}
-
 result<data_row> row_of_json(std::string_view line, uint32_t number, const std::string& name) {
-  if (json_depth(line) > max_json_depth) {
-    return error_at(name, {number, 1},
-                    "nested deeper than " + std::to_string(max_json_depth) + " levels",
-                    "flatten the object");
-  }
-  const auto value = nlohmann::ordered_json::parse(line, nullptr, false);
+  LLMOS_TRY(const auto value, parse_json(line, name, number));
   if (!value.is_object()) {
-    return error_at(name, {number, 1}, value.is_discarded() ? "no valid JSON" : "no JSON object",
+    return error_at(name, {number, 1}, "no JSON object",
                     "each line is one object: {\"name\": \"value\"}");
   }
   data_row row{number, {}};

@@ -44,18 +44,18 @@ TEST_SUITE("runtime.jobs.rows") {
       const char* name;
       std::string file, text, want;
     };
-    const std::string deep = std::string(40, '[') + std::string(40, ']');
+    const std::string deep = std::string(200, '[') + std::string(200, ']');
     const row table[] = {
         {"no header", "f.csv", "", "f.csv:1:1: no row"},
         {"unnamed column", "f.csv", "a,\n", "f.csv:1:1: a column without a name"},
         {"a name twice", "f.csv", "\na,b,a\n", "f.csv:2:1: two columns are called \"a\""},
         {"a short row", "f.csv", "a,b\n1,2\n3\n", "f.csv:3:1: 1 fields, but the first row has 2"},
         {"broken quoting", "f.csv", "a\n\"x\n", "f.csv:2:1: a quoted field that never ends"},
-        {"no JSON", "f.jsonl", "{\"a\": 1}\n{a: 1}\n", "f.jsonl:2:1: no valid JSON"},
-        {"a cut line", "f.jsonl", "{\"a\": ", "f.jsonl:1:1: no valid JSON"},
+        {"no JSON", "f.jsonl", "{\"a\": 1}\n{a: 1}\n", "f.jsonl:2:2: no valid JSON"},
+        {"a cut line", "f.jsonl", "{\"a\": ", "f.jsonl:1:7: no valid JSON"},
         {"no object", "f.jsonl", "[1]\n", "f.jsonl:1:1: no JSON object"},
         {"too deep", "f.jsonl", "{\"a\": " + deep + "}",
-         "f.jsonl:1:1: nested deeper than 32 levels"},
+         "f.jsonl:1:134: nested deeper than 128 levels"},
         {"invalid UTF-8", "f.jsonl", "{}\n{\"a\": \"\xff\"}\n", "f.jsonl:2:1: invalid UTF-8"},
         {"UTF-16", "f.csv",
          "\xff\xfe"
