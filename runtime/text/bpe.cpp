@@ -7,6 +7,8 @@
 #include <utility>
 
 #include "runtime/base/check.hpp"
+#include "runtime/gguf/printable.hpp"
+#include "runtime/text/piece_cache.hpp"
 #include "runtime/text/unicode.hpp"
 
 namespace llmos {
@@ -207,8 +209,8 @@ result<void> bpe_encoder::add_merges(const vocabulary& v, const std::vector<std:
     const size_t space = m.find(' ', 1);
     if (space == std::string::npos || space + 1 == m.size()) {
       return failure{ec::bad_file,
-                     "tokenizer.ggml.merges: entry " + std::to_string(rank) + " '" + m +
-                         "' is not two parts with a space between",
+                     "tokenizer.ggml.merges: entry " + std::to_string(rank) + " '" +
+                         printable(m, shown_bytes) + "' is not two parts with a space between",
                      "get another copy of the model file"};
     }
     const std::string_view left = std::string_view{m}.substr(0, space);
@@ -237,14 +239,19 @@ result<void> bpe_encoder::encode(std::string_view text, bool, std::vector<token_
   std::string repaired_storage, subject_storage;
   const std::string_view repaired = repair_utf8(text, repaired_storage);
   const std::string_view subject = pattern_subject(repaired, subject_storage);
+  piece_cache seen{repaired, out};
   std::vector<uint32_t> symbols;
   size_t too_long = 0;
   LLMOS_TRY_VOID(pieces_.split(subject, [&](size_t begin, size_t end) {
+    if (seen.repeat(begin, end)) return;
     if (end - begin > merged_bytes_max) {
       too_long = end - begin;
-    } else {
-      encode_piece(repaired.substr(begin, end - begin), symbols, out, lost_bytes);
+      return;
     }
+    const size_t first_id = out.size();
+    const uint64_t lost_before = lost_bytes;
+    encode_piece(repaired.substr(begin, end - begin), symbols, out, lost_bytes);
+    if (lost_bytes == lost_before) seen.remember(begin, end, first_id);
   }));
   if (too_long > 0) return merge_too_long(too_long);
   return {};

@@ -9,6 +9,7 @@
 #include <span>
 
 #include "runtime/base/check.hpp"
+#include "runtime/gguf/printable.hpp"
 
 namespace llmos {
 
@@ -29,6 +30,8 @@ constexpr char llama3[] =
 
 constexpr char qwen2[] =
     CONTRACTION R"(|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|)" SPACES;
+
+constexpr char ufakzeka[] = R"([^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|)" SPACES;
 
 constexpr char qwen35[] =
     CONTRACTION R"(|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|)" SPACES;
@@ -61,9 +64,20 @@ constexpr char bailing[] =
 constexpr char tekken[] = CASED(R"(\p{N})", "");
 constexpr char gpt4o[] = CASED(R"(\p{N}{1,3})", CONTRACTION "?");
 
+// The same letters, in one class.
+constexpr char youtu[] = R"([^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+)" CONTRACTION
+                         R"(?|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|)" SPACES;
+constexpr char youtu_scripts[] =
+    R"([\x{AC00}-\x{D7A3}\x{3131}-\x{318E}]+)"
+    R"(|[\x{FF01}\x{2026}\x{201C}\x{201D}\x{2018}\x{2019}\x{2014}\x{FF1A}\x{FF1B}\x{FF0C})"
+    R"(\x{3001}-\x{303F}\x{FE30}-\x{FE4F}]+|[\x{3105}-\x{312F}]+|[\x{4E00}-\x{9FA5}\x{3040}-\x{30FF}]+)";
+
 constexpr char deepseek_v3[] =
     R"([!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+)"
     R"(| ?[\p{P}\p{S}]+[\r\n]*|)" SPACES;
+constexpr char spark[] =
+    R"([!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+)"
+    R"(| ?[\p{P}\p{S}]+|[\r\n]|\s+(?!\S)|\s+)";
 constexpr char chinese_japanese[] = R"([\x{4E00}-\x{9FA5}\x{3040}-\x{30FF}]+)";
 
 // White space beyond ASCII is no member of the ranges it lies in.
@@ -113,17 +127,21 @@ const pattern patterns[] = {
      {llama3},
      true,
      true},
-    {{"dbrx", "smaug-bpe", "chatglm-bpe", "glm4"}, {llama3}},
+    {{"glm4"}, {llama3}, true},
+    {{"dbrx", "smaug-bpe", "chatglm-bpe"}, {llama3}},
     {{"jais-2"}, {jais2}},
     {{"qwen2", "deepseek-r1-qwen", "stablelm2", "hunyuan", "solar-open", "megrez", "grok-2",
       "kormo", "f2llmv2"},
      {qwen2}},
     {{"qwen35"}, {qwen35}},
+    {{"ufakzeka"}, {ufakzeka}},
+    {{"laguna"}, {R"([^\n]+|\n+)", qwen2}},
     {{"minicpm5"}, {R"(\p{N}{1,3})", minicpm5}, true},
     {{"seed-coder"}, {seed_coder}},
     {{"exaone-moe"}, {exaone_moe}},
     {{"bailingmoe", "bailingmoe2", "llada-moe"}, {bailing}},
     {{"tekken"}, {tekken}, true, true},
+    {{"youtu"}, {youtu_scripts, youtu}, true},
     {{"gpt-4o", "llama4", "kanana2", "talkie", "minimax-m2"}, {gpt4o}},
     {{"deepseek-llm"},
      {R"([\r\n])", deepseek_letters, deepseek_punctuation, trailing_space, deepseek_cjk,
@@ -131,6 +149,7 @@ const pattern patterns[] = {
     {{"deepseek-coder"}, {R"([\r\n])", R"(\s?\p{L}+)", R"(\s?\p{P}+)", deepseek_cjk, R"(\p{N})"}},
     {{"deepseek-v3", "hunyuan-dense", "joyai-llm", "hy_v4"},
      {R"(\p{N}{1,3})", chinese_japanese, deepseek_v3}},
+    {{"spark2_5"}, {R"(\p{N}{1,3})", chinese_japanese, spark, R"(\p{N})"}},
     {{"falcon"}, {R"([\p{P}\$\+<=>\^~\|`]+)", gpt2, "[0-9][0-9][0-9]"}},
     {{"bloom", "poro-chat", "gpt3-finnish"}, {bloom}},
     {{"viking"}, {bloom, R"(\p{N})"}},
@@ -225,7 +244,7 @@ result<pre_tokenizer> pre_tokenizer::make(std::string_view name) {
   const pattern* p = find_pattern(name);
   if (p == nullptr) {
     return failure{
-        ec::unsupported, "pre-tokenizer '" + std::string{name} + "' is not known",
+        ec::unsupported, "pre-tokenizer '" + printable(name, 60) + "' is not known",
         "its token ids cannot be guessed; use a model whose tokenizer.ggml.pre is known"};
   }
   pre_tokenizer out;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "runtime/text/piece_cache.hpp"
+
 namespace llmos {
 
 namespace {
@@ -81,23 +83,31 @@ spm_encoder::spm_encoder(const vocabulary& v, bool adds_space)
 result<void> spm_encoder::encode(std::string_view text, bool starts, std::vector<token_id>& out,
                                  uint64_t& lost_bytes) const {
   const std::string escaped = escape_spaces(text, adds_space_ && starts);
+  piece_cache seen{escaped, out};
   workspace w;
-  for (size_t begin = 0; begin < escaped.size();) {
-    const size_t end = word_end(escaped, begin);
+  for (size_t begin = 0, end = 0; begin < escaped.size(); begin = end) {
+    end = word_end(escaped, begin);
+    if (seen.repeat(begin, end)) continue;
     if (end - begin > merged_bytes_max) return merge_too_long(end - begin);
+    const size_t first_id = out.size();
+    const uint64_t lost_before = lost_bytes;
     encode_word(std::string_view{escaped}.substr(begin, end - begin), w, out, lost_bytes);
-    begin = end;
+    if (lost_bytes == lost_before) seen.remember(begin, end, first_id);
   }
   return {};
 }
 
 /// Where the stretch that begins at `begin` can be cut without changing any merge: before a ▁
-/// that follows something else, unless some token reaches across.
+/// that follows another character, unless some token reaches across.
 size_t spm_encoder::word_end(std::string_view escaped, size_t begin) const {
   if (!words_stand_alone_) return escaped.size();
+  const auto marked = [&](size_t at) {
+    return escaped.substr(at, space_mark.size()) == space_mark;
+  };
   size_t at = begin;
-  while (escaped.compare(at, space_mark.size(), space_mark) == 0) at += space_mark.size();
-  return std::min(escaped.find(space_mark, at), escaped.size());
+  while (marked(at)) at += space_mark.size();
+  while (at < escaped.size() && !marked(at)) at += character_bytes(escaped[at]);
+  return std::min(at, escaped.size());
 }
 
 void spm_encoder::encode_word(std::string_view word, workspace& w, std::vector<token_id>& out,

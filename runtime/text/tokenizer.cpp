@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "runtime/base/check.hpp"
+#include "runtime/gguf/printable.hpp"
 #include "runtime/text/bpe.hpp"
 #include "runtime/text/special_tokens.hpp"
 #include "runtime/text/spm.hpp"
@@ -148,7 +149,8 @@ std::string tokenizer::decode(std::span<const token_id> ids, bool render_special
 result<std::shared_ptr<const tokenizer>> make_tokenizer(const vocabulary_source& source) {
   if (source.model == "gpt2") return make_bpe(source);
   if (source.model == "llama") return make_spm(source);
-  return failure{ec::unsupported, "tokenizer.ggml.model '" + source.model + "' is not known",
+  return failure{ec::unsupported,
+                 "tokenizer.ggml.model '" + printable(source.model, shown_bytes) + "' is not known",
                  "llmos reads 'gpt2' (byte-level BPE) and 'llama' (SentencePiece) vocabularies"};
 }
 

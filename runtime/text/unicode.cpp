@@ -5,6 +5,7 @@
 #include <iterator>
 
 #include "runtime/base/check.hpp"
+#include "runtime/base/utf8.hpp"
 
 namespace llmos {
 
@@ -39,18 +40,6 @@ size_t ascii_prefix(std::string_view bytes) {
     if ((word & 0x8080808080808080u) != 0) break;
   }
   while (n < bytes.size() && static_cast<uint8_t>(bytes[n]) < 0x80) ++n;
-  return n;
-}
-
-size_t valid_prefix(std::string_view bytes) {
-  size_t n = 0;
-  while (n < bytes.size()) {
-    n += ascii_prefix(bytes.substr(n));
-    if (n == bytes.size()) break;
-    const auto step = read_utf8(bytes.substr(n));
-    if (!step.valid) break;
-    n += step.length;
-  }
   return n;
 }
 
@@ -146,10 +135,10 @@ void append_utf8(uint32_t code_point, std::string& out) {
 }
 
 std::string_view repair_utf8(std::string_view text, std::string& storage) {
-  size_t n = valid_prefix(text);
-  if (n == text.size()) return text;
-  storage.assign(text.substr(0, n));
-  while (n < text.size()) {
+  const auto invalid = first_invalid_utf8(text);
+  if (!invalid) return text;
+  storage.assign(text.substr(0, *invalid));
+  for (size_t n = *invalid; n < text.size();) {
     const auto step = read_loosely(text.substr(n));
     append_utf8(step.code_point, storage);
     n += step.length;

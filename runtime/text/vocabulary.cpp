@@ -12,6 +12,8 @@
 #include <string_view>
 #include <system_error>
 
+#include "runtime/gguf/printable.hpp"
+
 namespace llmos {
 
 namespace {
@@ -148,7 +150,7 @@ private:
     out_.texts.reserve(tokens.size(), bytes);
     for (const auto& t : tokens) {
       if (out_.texts.add(t) || t.empty()) continue;
-      return bad("tokenizer.ggml.tokens: '" + t + "' is token " +
+      return bad("tokenizer.ggml.tokens: '" + printable(t, shown_bytes) + "' is token " +
                  std::to_string(*out_.texts.find(t)) + " and token " +
                  std::to_string(out_.size() - 1));
     }
@@ -171,7 +173,7 @@ private:
       out_.kinds[i] = known ? static_cast<token_kind>(kind) : token_kind::undefined;
       if (out_.kinds[i] == token_kind::byte && !byte_of_token_text(out_.texts[i])) {
         return bad("tokenizer.ggml.tokens: byte token " + std::to_string(i) + " reads '" +
-                   std::string{out_.texts[i]} + "', not like <0x0A>");
+                   printable(out_.texts[i], shown_bytes) + "', not like <0x0A>");
       }
     }
     return {};

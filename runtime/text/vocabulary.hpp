@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -12,6 +13,9 @@
 #include "runtime/text/text_table.hpp"
 
 namespace llmos {
+
+/// How much of a text from the file an error shows.
+inline constexpr size_t shown_bytes = 60;
 
 /// What a token is; values are GGUF's own (tokenizer.ggml.token_type).
 enum class token_kind : int32_t {

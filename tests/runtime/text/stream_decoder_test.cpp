@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "runtime/base/utf8.hpp"
 #include "runtime/text/tokenizer.hpp"
 #include "runtime/text/unicode.hpp"
 #include "tests/support/scale.hpp"
@@ -12,15 +13,6 @@
 using namespace llmos;
 
 namespace {
-
-bool is_valid(std::string_view text) {
-  while (!text.empty()) {
-    const auto step = read_utf8(text);
-    if (!step.valid) return false;
-    text.remove_prefix(step.length);
-  }
-  return true;
-}
 
 /// `bytes` with U+FFFD for each maximal ill-formed subpart, all at once.
 std::string replaced(std::string_view bytes) {
@@ -92,7 +84,7 @@ TEST_SUITE("runtime.text.stream_decoder") {
             static_cast<token_id>(lead == 0 ? random.next() % 257 : 0x80 + random.next() % 0x80);
         t->append_piece(id, bytes, false);
         const std::string out = d.push(id);
-        REQUIRE(is_valid(out));
+        REQUIRE_FALSE(first_invalid_utf8(out));
         text += out;
       }
       text += d.flush();
