@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2034
 # Sourced by the scripts beside it: how they speak, what they install and how they build.
 
 # What the program needs to be built, and what fetches the default model.
@@ -9,6 +10,15 @@ build_packages=(
 )
 # What the tests need beside that: clang 14 builds the sanitised programs and the fuzz targets.
 test_packages=(clang-14 clang-format-14 doctest-dev git libclang-rt-14-dev)
+
+# What a script leaves to nobody; one that ends in exec calls clean_up before.
+temporary=()
+clean_up() {
+  # shellcheck disable=SC2046
+  kill $(jobs -p) 2>/dev/null || true
+  ((${#temporary[@]} == 0)) || rm -rf "${temporary[@]}"
+}
+trap clean_up EXIT
 
 say() { printf '%s\n' "$*" >&2; }
 
@@ -57,13 +67,19 @@ install_packages() {
   local apt=(env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0)
   [ -z "$as_root" ] || apt=("$as_root" "${apt[@]}")
   local install=("${apt[@]}" install -y --no-install-recommends "${missing[@]}")
-  apt_knows "${missing[@]}" && "${install[@]}" >&2 </dev/null && return
+  apt_knows "${missing[@]}" && logged "${install[@]}" && return
   say "Fetching the package lists"
-  "${apt[@]}" update >&2 </dev/null || die "apt-get update failed (its words are above)" \
+  logged "${apt[@]}" update || die "apt-get update failed: $(tail -n 3 "$log")" \
     "check the network and /etc/apt/sources.list, then run this again"
-  "${install[@]}" >&2 </dev/null || die "apt-get could not install the packages (its words are above)" \
+  logged "${install[@]}" || die "apt-get could not install the packages: $(tail -n 5 "$log")" \
     "no such package: this needs Debian 12 (bookworm) with its 'main' section" \
     "no space: df -h / ; interrupted earlier: dpkg --configure -a"
+}
+
+# Runs a command with its words in the file $log.
+logged() {
+  [ -n "${log:-}" ] || { log=$(mktemp) && temporary+=("$log"); }
+  "$@" >"$log" 2>&1 </dev/null
 }
 
 apt_knows() {
@@ -94,20 +110,14 @@ build_jobs() {
 
 # Makes a build folder, or gives an existing one the options it lacks: set_up FOLDER [OPTION…]
 set_up() {
-  local folder=$1 log
+  local folder=$1
   shift
-  log=$(mktemp)
   if [ ! -e "$folder/build.ninja" ]; then
-    meson setup "$folder" "$@" >"$log" 2>&1
+    logged meson setup "$folder" "$@"
   elif (($# > 0)) && ! options_hold "$folder" "$@"; then
-    meson configure "$folder" "$@" >"$log" 2>&1
-  fi || {
-    tail -n 15 "$log" >&2
-    rm -f "$log"
-    die "meson could not set up $folder (its words are above)" \
-      "a folder that was moved or made by another meson: remove $folder and run this again"
-  }
-  rm -f "$log"
+    logged meson configure "$folder" "$@"
+  fi || die "meson could not set up $folder: $(tail -n 15 "$log")" \
+    "a folder that was moved or made by another meson: remove $folder and run this again"
 }
 
 options_hold() {  # options_hold FOLDER -Dname=value…
