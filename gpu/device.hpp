@@ -1,0 +1,78 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "runtime/base/result.hpp"
+
+struct CUstream_st;
+
+namespace llmos::gpu {
+
+/// A CUDA stream as the CUDA runtime names it; kernels take it as their last argument.
+using stream_handle = CUstream_st*;
+
+struct device_info {
+  std::string name;
+  std::string compute;        ///< Compute capability, "9.0"; `-Dgpu_arch` must name it.
+  uint64_t memory_bytes = 0;  ///< All of the device's memory.
+};
+
+/// CUDA devices that this process can use: 0 without a device, a driver or a CUDA build.
+int device_count();
+
+/// Errors: not_found (no such device), unsupported (built without CUDA).
+result<device_info> describe(int device);
+
+/// Makes `device` the one this thread means from now on. An executor says it once, on its thread.
+/// Errors: as describe().
+result<void> use(int device);
+
+/// A stream on the device in use. Work on one stream runs in order; streams are independent.
+class stream {
+public:
+  static result<stream> create();
+  stream(stream&& other) noexcept;
+  stream& operator=(stream&& other) noexcept;
+  ~stream();
+
+  stream_handle handle() const { return handle_; }
+
+  /// Waits for everything on this stream, and tells of the first thing there that failed.
+  result<void> synchronize() const;
+
+private:
+  explicit stream(stream_handle handle) : handle_(handle) {}
+  stream_handle handle_;
+};
+
+/// Memory of the device in use; for set-up, not for steps: allocating stops the device.
+class buffer {
+public:
+  /// `size_bytes` uninitialised bytes. Errors: out_of_memory (says how many were asked for).
+  static result<buffer> create(size_t size_bytes);
+  buffer(buffer&& other) noexcept;
+  buffer& operator=(buffer&& other) noexcept;
+  ~buffer();
+
+  size_t size_bytes() const { return size_bytes_; }
+
+  /// The device address; the host cannot read through it.
+  template <class T>
+  T* data() const {
+    return static_cast<T*>(data_);
+  }
+
+  /// Copies between host and device, in order with `s`. The host memory must stay until `s` was
+  /// synchronised. REQUIRES: size_bytes <= size_bytes().
+  result<void> copy_from_host(const void* host, size_t size_bytes, stream_handle s);
+  result<void> copy_to_host(void* host, size_t size_bytes, stream_handle s) const;
+
+private:
+  buffer(void* data, size_t size_bytes) : data_(data), size_bytes_(size_bytes) {}
+  void* data_;
+  size_t size_bytes_;
+};
+
+}  // namespace llmos::gpu
