@@ -5,6 +5,8 @@
 #include <filesystem>
 #include <utility>
 
+#include "tests/support/skip.hpp"
+
 namespace llmos::test {
 
 namespace {
@@ -28,7 +30,8 @@ T must(result<T> x) {
 std::optional<std::string> default_model_path() {
   const std::string path = expected_path();
   if (std::filesystem::exists(path)) return path;
-  std::printf("skipped: no default model at %s (tools/get-model fetches it)\n", path.c_str());
+  skip(path == "none" ? "this run leaves the default model out"
+                      : "no default model at " + path + " (tools/get-model fetches it)");
   return std::nullopt;
 }
 

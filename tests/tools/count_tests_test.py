@@ -28,6 +28,8 @@ class CountTests(unittest.TestCase):
             ("a leak found at the end", "FAIL", CASES.format(5, 5, 0, 0), (5, 1, 0)),
             ("a crash before the summary", "ERROR", "[doctest] doctest version\n", (0, 1, 0)),
             ("a crash with a summary", "ERROR", CASES.format(3, 2, 1, 0), (2, 1, 0)),
+            ("a crash in the first of many", "ERROR",
+             "FATAL ERROR: test case CRASHED: SIGSEGV\n" + CASES.format(1, 0, 1, 99), (0, 1, 0)),
             ("a hang", "TIMEOUT", "", (0, 1, 0)),
             ("a script", "OK", "fine\n", (1, 0, 0)),
             ("a script that fails", "FAIL", "broken\n", (0, 1, 0)),
