@@ -35,7 +35,7 @@ result<void> validate_sequence(const sequence_rows& seq, size_t index,
 
 result<void> validate_logit_rows(const step_batch& batch, const backend_limits& limits) {
   if (batch.logit_rows.size() > limits.max_logits) {
-    return bad("wants logits of " + of(batch.logit_rows.size(), limits.max_logits) + " rows");
+    return bad("wants logits of rows: " + of(batch.logit_rows.size(), limits.max_logits));
   }
   for (size_t i = 0; i < batch.logit_rows.size(); ++i) {
     const uint32_t row = batch.logit_rows[i];
