@@ -2,26 +2,13 @@
 
 #include <cstdint>
 
+#include "runtime/base/utf8.hpp"
+
 namespace llmos {
 
 namespace {
 
 constexpr std::string_view ellipsis = "…";
-
-bool is_continuation(std::string_view text, size_t i) {
-  return i < text.size() && (static_cast<uint8_t>(text[i]) & 0xc0) == 0x80;
-}
-
-/// The smallest and largest second byte that may follow `first` in a well-formed character.
-bool second_byte_fits(uint8_t first, uint8_t second) {
-  switch (first) {
-    case 0xe0: return second >= 0xa0;  // below: overlong
-    case 0xed: return second <= 0x9f;  // above: surrogates
-    case 0xf0: return second >= 0x90;  // below: overlong
-    case 0xf4: return second <= 0x8f;  // above: past U+10FFFF
-    default: return true;
-  }
-}
 
 /// ASCII and C1 control characters, which a terminal may obey, and the escape character itself.
 bool needs_escape(std::string_view character) {
@@ -66,18 +53,6 @@ void walk(std::string_view text, size_t max_bytes, std::string& out, OnCharacter
 }
 
 }  // namespace
-
-size_t utf8_char_length(std::string_view text) {
-  if (text.empty()) return 0;
-  const auto first = static_cast<uint8_t>(text[0]);
-  if (first < 0x80) return 1;
-  if (first < 0xc2 || first > 0xf4) return 0;
-  const size_t n = first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
-  for (size_t i = 1; i < n; ++i) {
-    if (!is_continuation(text, i)) return 0;
-  }
-  return second_byte_fits(first, static_cast<uint8_t>(text[1])) ? n : 0;
-}
 
 std::string printable(std::string_view text, size_t max_bytes) {
   std::string out;

@@ -6,10 +6,6 @@
 
 namespace llmos {
 
-/// Bytes of the well-formed UTF-8 character at the start of `text` (1..4), or 0 when there is none.
-/// Surrogates, overlong forms and values above U+10FFFF are not well-formed.
-size_t utf8_char_length(std::string_view text);
-
 /// `text` for one line of a terminal or an error: control characters and bytes that are no UTF-8
 /// become escapes (`\n`, `\x1b`, a backslash `\\`), so that different texts stay different; from
 /// about `max_bytes` on it is cut with "…".
