@@ -1,0 +1,208 @@
+#include "runtime/backend/cpu/attention.hpp"
+
+#include <algorithm>
+
+#include "runtime/base/check.hpp"
+#include "runtime/base/checked.hpp"
+
+namespace llmos::cpu {
+
+namespace {
+/// Rows that any kernel table takes at once.
+constexpr uint32_t max_chunk_rows = 16;
+}  // namespace
+
+namespace {
+constexpr size_t round_up_16(size_t n) {
+  return (n + 15) / 16 * 16;
+}
+}  // namespace
+
+attention::attention(const kernel_table& kernels, const hyperparameters& hp,
+                     const backend_limits& limits, uint32_t n_workers)
+    : kernels_(kernels),
+      hp_(hp),
+      limits_(limits),
+      n_workers_(n_workers),
+      next_item_(new std::atomic<uint32_t>[hp.n_layers]) {
+  LLMOS_CHECK(kernels.max_attention_rows <= max_chunk_rows);
+  tiles_.reserve(limits.max_rows);
+}
+
+result<std::unique_ptr<attention>> attention::make(const kernel_table& kernels,
+                                                   const hyperparameters& hp,
+                                                   const backend_limits& limits,
+                                                   uint32_t n_workers) {
+  std::unique_ptr<attention> out(new attention(kernels, hp, limits, n_workers));
+  // One full tile at the end of the longest context; touched only as far as it is used.
+  const uint64_t n_partitions = ceil_div(limits.max_context, partition_keys);
+  out->split_capacity_ = n_partitions * out->max_rows() * hp.n_kv_heads * out->partial_floats();
+  const uint64_t floats = out->scratch_floats() * n_workers + out->split_capacity_;
+  LLMOS_TRY(out->memory_, mapped_memory::make(floats * sizeof(float), "attention scratch"));
+  out->split_memory_ =
+      reinterpret_cast<float*>(out->memory_.data()) + out->scratch_floats() * n_workers;
+  return out;
+}
+
+size_t attention::scratch_floats() const {
+  return size_t{kernels_.max_attention_rows} * partition_keys +
+         2 * size_t{max_rows()} * partial_floats();
+}
+
+attention::scratch attention::scratch_of(uint32_t worker) const {
+  scratch s;
+  s.scores = reinterpret_cast<float*>(memory_.data()) + worker * scratch_floats();
+  s.fresh = s.scores + size_t{kernels_.max_attention_rows} * partition_keys;
+  s.joined = s.fresh + size_t{max_rows()} * partial_floats();
+  return s;
+}
+
+float* attention::split_partials(head_tile t, uint32_t partition) const {
+  const size_t index = size_t{t.kv_head} * partitions_of(*t.of) + partition;
+  return split_memory_ + t.of->partials + index * rows_of(*t.of) * partial_floats();
+}
+
+void attention::plan(const step_batch& batch) {
+  tiles_.clear();
+  for (const sequence_rows& seq : batch.seqs) add_tiles(seq);
+  split_tiles();
+  number_items();
+  for (uint32_t i = 0; i < hp_.n_layers; ++i) next_item_[i].store(0, std::memory_order_relaxed);
+}
+
+void attention::add_tiles(const sequence_rows& seq) {
+  for (uint32_t done = 0; done < seq.num_rows;) {
+    const uint32_t pos = seq.num_past + done;
+    const uint32_t n = std::min(tile_queries - pos % tile_queries, seq.num_rows - done);
+    tiles_.push_back({&seq, seq.first_row + done, n, pos, 0, false, 0});
+    done += n;
+  }
+}
+
+/// With four items for each worker the dynamic order below balances well enough unsplit.
+void attention::split_tiles() {
+  any_split_ = false;
+  if (tiles_.size() * hp_.n_kv_heads >= size_t{4} * n_workers_) return;
+  size_t used = 0;
+  for (tile& t : tiles_) {
+    const uint32_t n = partitions_of(t);
+    const size_t need = size_t{n} * hp_.n_kv_heads * rows_of(t) * partial_floats();
+    if (n == 1 || n_workers_ == 1 || used + need > split_capacity_) continue;
+    t.is_split = any_split_ = true;
+    t.partials = used;
+    used += need;
+  }
+}
+
+void attention::number_items() {
+  n_items_ = 0;
+  for (tile& t : tiles_) {
+    t.first_item = n_items_;
+    n_items_ += hp_.n_kv_heads * (t.is_split ? partitions_of(t) : 1);
+  }
+}
+
+void attention::run(uint32_t layer, const kv_pool& pool, const float* q, size_t q_stride,
+                    float* out, team& workers, uint32_t worker) {
+  const scratch s = scratch_of(worker);
+  const layer_view v{layer, pool, q, q_stride};
+  for (;;) {
+    const uint32_t i = next_item_[layer].fetch_add(1, std::memory_order_relaxed);
+    if (i >= n_items_) break;
+    // From the end, where a prompt's items are longest.
+    run_item(v, n_items_ - 1 - i, s, out);
+  }
+  workers.barrier();
+  if (!any_split_) return;
+  const auto n = static_cast<uint32_t>(tiles_.size()) * hp_.n_kv_heads;
+  const share part = share_of(n, worker, n_workers_);
+  for (uint32_t i = part.begin; i < part.end; ++i) {
+    const head_tile t{&tiles_[i / hp_.n_kv_heads], i % hp_.n_kv_heads};
+    if (!t.of->is_split) continue;
+    join_split(t);
+    write_out(t, split_partials(t, 0), out);
+  }
+  workers.barrier();
+}
+
+void attention::run_item(const layer_view& v, uint32_t index, const scratch& s, float* out) const {
+  const auto after = std::upper_bound(tiles_.begin(), tiles_.end(), index,
+                                      [](uint32_t i, const tile& t) { return i < t.first_item; });
+  const tile& t = *(after - 1);
+  const uint32_t i = index - t.first_item;
+  const uint32_t per_head = t.is_split ? partitions_of(t) : 1;
+  const head_tile ht{&t, i / per_head};
+  if (t.is_split) {
+    attend_partition(v, ht, i % per_head, s, split_partials(ht, i % per_head));
+  } else {
+    attend_all(v, ht, s);
+    write_out(ht, s.joined, out);
+  }
+}
+
+void attention::attend_partition(const layer_view& v, head_tile t, uint32_t partition,
+                                 const scratch& s, float* partials) const {
+  const uint32_t n_rows = rows_of(*t.of), g = group();
+  const uint32_t first_key = partition * partition_keys;
+  const uint32_t end = std::min(first_key + partition_keys, t.of->first_pos + t.of->n_queries);
+  const uint16_t* blocks[partition_keys / 16];
+  for (uint32_t key = first_key; key < end; key += limits_.block_tokens) {
+    const block_id block = t.of->seq->blocks[key / limits_.block_tokens];
+    blocks[(key - first_key) / limits_.block_tokens] = v.pool.head(block, v.layer, t.kv_head);
+  }
+  attention_args x{};
+  x.blocks = blocks;
+  x.block_tokens = limits_.block_tokens;
+  x.head_dim = hp_.head_dim;
+  x.head_dim_padded = padded_head_dim(hp_);
+  x.scores = s.scores;
+  x.out = partials;
+  const float* q[max_chunk_rows];
+  uint32_t n_keys[max_chunk_rows];
+  x.q = q;
+  x.n_keys = n_keys;
+  for (uint32_t first = 0; first < n_rows; first += x.rows) {
+    x.rows = std::min(kernels_.max_attention_rows, n_rows - first);
+    for (uint32_t r = 0; r < x.rows; ++r) {
+      const uint32_t query = (first + r) / g, head = t.kv_head * g + (first + r) % g;
+      q[r] = v.q + (t.of->first_row + query) * v.q_stride + size_t{head} * hp_.head_dim;
+      n_keys[r] = std::min(t.of->first_pos + query + 1 - first_key, partition_keys);
+    }
+    kernels_.attend(x);
+    x.out += size_t{x.rows} * partial_floats();
+  }
+}
+
+void attention::attend_all(const layer_view& v, head_tile t, const scratch& s) const {
+  attend_partition(v, t, 0, s, s.joined);
+  for (uint32_t p = 1; p < partitions_of(*t.of); ++p) {
+    attend_partition(v, t, p, s, s.fresh);
+    for (uint32_t r = 0; r < rows_of(*t.of); ++r) {
+      const size_t at = size_t{r} * partial_floats();
+      kernels_.join(s.joined + at, s.fresh + at, padded_head_dim(hp_));
+    }
+  }
+}
+
+/// Joins all partitions into the first.
+void attention::join_split(head_tile t) const {
+  float* into = split_partials(t, 0);
+  for (uint32_t p = 1; p < partitions_of(*t.of); ++p) {
+    const float* next = split_partials(t, p);
+    for (uint32_t r = 0; r < rows_of(*t.of); ++r) {
+      const size_t at = size_t{r} * partial_floats();
+      kernels_.join(into + at, next + at, padded_head_dim(hp_));
+    }
+  }
+}
+
+void attention::write_out(head_tile t, const float* partials, float* out) const {
+  const uint32_t g = group(), dim = hp_.head_dim;
+  for (uint32_t r = 0; r < rows_of(*t.of); ++r) {
+    const size_t row = t.of->first_row + r / g, head = t.kv_head * g + r % g;
+    kernels_.finish(partials + size_t{r} * partial_floats(), dim, padded_head_dim(hp_),
+                    out + (row * hp_.n_heads + head) * dim);
+  }
+}
+
+}  // namespace llmos::cpu

@@ -1,0 +1,129 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace llmos::cpu {
+
+// The border between the backend and its instruction sets. This header is included by files that
+// are compiled with different flags, so it holds plain data only: an inline function or a std
+// template here could be emitted with AVX-512 and then be picked by the linker for everybody.
+
+/// Outputs (columns of a matmul) that stand side by side in one packed group.
+constexpr uint32_t group_columns = 16;
+/// Weights along k that share one integer dot product and one activation scale.
+constexpr uint32_t block_k = 32;
+/// Keys of one attention partition; partitions are always joined in ascending order.
+constexpr uint32_t partition_keys = 256;
+
+/// How a packed matrix stores its weights: GGUF's formats, regrouped (see packed.hpp).
+enum class weight_format : uint8_t {
+  f32,
+  f16,
+  bf16,
+  q4_0,
+  q4_1,
+  q5_0,
+  q5_1,
+  q8_0,
+  q2_k,
+  q3_k,
+  q4_k,
+  q5_k,
+  q6_k,
+  iq4_nl,
+  iq4_xs,
+  count_,
+};
+
+/// Size of the smallest independent piece of a packed group: 16 columns × `unit_k` weights.
+struct weight_layout {
+  uint16_t unit_k;
+  uint16_t unit_bytes;
+  uint16_t code_bytes;  ///< Of each 32 weights; the scales follow all codes of the unit.
+};
+constexpr weight_layout layout_of[] = {
+    {1, 64, 0},       {1, 32, 0},       {1, 32, 0},        // f32 f16 bf16
+    {32, 288, 256},   {32, 320, 256},   {32, 352, 320},    // q4_0 q4_1 q5_0
+    {32, 384, 320},   {32, 544, 512},   {256, 1344, 128},  // q5_1 q8_0 q2_k
+    {256, 1824, 192}, {256, 2368, 256}, {256, 2880, 320},  // q3_k q4_k q5_k
+    {256, 3360, 384}, {32, 288, 256},   {256, 2208, 256},  // q6_k iq4_nl iq4_xs
+};
+static_assert(sizeof layout_of / sizeof *layout_of == static_cast<size_t>(weight_format::count_));
+
+/// Activations for the integer kernels, one block of `block_k` of R rows that are computed
+/// together: R × 32 int8 codes, R float scales d, R pairs of int16 code sums (first and second
+/// half), R floats d · sum. A tile of R rows is k/32 such blocks; tiles follow each other.
+constexpr uint32_t act_block_bytes = 32 + 4 + 4 + 4;  // per row
+
+/// One product out[row, column] = Σ_k act[row, k] · weight[column, k] over a range of groups.
+struct matmul_args {
+  const std::byte* weights;  ///< Packed matrix, group 0.
+  size_t group_bytes;        ///< Distance of two groups.
+  uint32_t k;                ///< Inputs.
+  uint32_t n;                ///< Outputs; the last group may be partly padding.
+  uint32_t group_begin, group_end;
+  const std::byte* acts;  ///< Tiles of the first row (integer or float panel).
+  uint32_t rows;
+  float* out;  ///< out[row · out_stride + column - 16 · group_begin]
+  size_t out_stride;
+  const float* bias;  ///< [n], or nullptr.
+  bool accumulate;    ///< Adds to out instead of overwriting it.
+};
+
+/// One partition of keys for up to `max_attention_rows` rows (query, head) of one KV head.
+/// K of a block is [head_dim][block_tokens] f16, V follows as [block_tokens][head_dim_padded].
+struct attention_args {
+  const float* const* q;          ///< [rows] vectors of head_dim, already scaled.
+  const uint16_t* const* blocks;  ///< K of each KV block of the partition.
+  uint32_t block_tokens;
+  uint32_t head_dim, head_dim_padded;
+  uint32_t rows;
+  const uint32_t* n_keys;  ///< [rows] keys of the partition that a row sees; ascending, > 0.
+  float* scores;           ///< Scratch [rows][partition_keys].
+  float* out;              ///< [rows] partials of `partial_floats(head_dim_padded)` each.
+};
+
+/// A partial softmax: unnormalised values [head_dim_padded], then the maximum and the sum.
+constexpr uint32_t partial_extra = 16;
+
+/// Everything that depends on the instruction set. All tables compute the same bits.
+struct kernel_table {
+  const char* name;   ///< "avx512-vnni"
+  uint32_t max_rows;  ///< Rows of a full matmul tile.
+  uint32_t max_attention_rows;
+
+  void (*matmul[static_cast<size_t>(weight_format::count_)])(const matmul_args&);
+
+  /// out = x / sqrt(mean(x²) + eps) · weight. May run in place.
+  void (*rms_norm)(const float* x, const float* weight, uint32_t n, float eps, float* out);
+
+  /// Quantises `n_blocks` blocks of one row into place `r` of a tile of `tile_rows` rows.
+  void (*quantize)(const float* x, uint32_t n_blocks, std::byte* tile, uint32_t tile_rows,
+                   uint32_t r);
+
+  /// out = gate / (1 + exp(-gate)) · up.
+  void (*silu_mul)(const float* gate, const float* up, uint32_t n, float* out);
+
+  /// Writes one position's K and V of one head as f16. `k_slot` points at the position's column.
+  void (*append_kv)(const float* k, const float* v, uint32_t head_dim, uint32_t block_tokens,
+                    uint16_t* k_slot, uint16_t* v_slot);
+
+  void (*attend)(const attention_args&);
+
+  /// Joins the partial `next` (later keys) into `into`.
+  void (*join)(float* into, const float* next, uint32_t head_dim_padded);
+
+  /// out[head_dim] = values / sum.
+  void (*finish)(const float* partial, uint32_t head_dim, uint32_t head_dim_padded, float* out);
+
+  void (*exp)(const float* x, uint32_t n, float* out);  ///< For tests.
+};
+
+extern const kernel_table kernels_portable;
+#if defined(__x86_64__)
+extern const kernel_table kernels_avx2;
+extern const kernel_table kernels_avx512;
+#endif
+
+}  // namespace llmos::cpu

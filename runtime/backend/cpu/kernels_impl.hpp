@@ -1,0 +1,580 @@
+#pragma once
+
+// The kernels, once for all instruction sets. A kernels_*.cpp file includes a vector header and
+// then this file inside its own anonymous namespace, so nothing here has external linkage.
+//
+// Why all variants agree bit for bit: integer dot products are exact; every float operation is
+// one of the vector header's lane-wise IEEE operations, in an order that this file fixes; sums
+// across lanes take one tree (i + i+8, i + i+4, i + i+2, i + i+1). A lane is an output column
+// (matmul), a key (scores) or a dimension (values, norms), never a share of a longer sum, except
+// in norms and softmax sums, where lane i always sums elements i, i+16, i+32, …
+
+// ---- weight formats -------------------------------------------------------------------------
+
+/// Codes of 16 columns × 32 k. "Quad" j holds k = 4j … 4j+3 of all columns (64 bytes).
+enum class codes {
+  u2,   // two planes of 64 bytes: quad j in plane j & 1, bits 2(j >> 1)
+  u3,   // u2, then a plane of 64 bits per quad (+4)
+  u4,   // four planes of 64 bytes: quad j in plane j & 3, nibble j >> 2
+  u5,   // u4, then a plane of 64 bits per quad (+16)
+  u6,   // u4, then u2 (times 16)
+  u8,   // eight planes
+  iq4,  // u4 as index into the IQ4 table
+};
+
+/// Where a unit keeps its scales, after its codes. f16 unless said otherwise, [16] each.
+enum class scaling {
+  d,           // d
+  d_m,         // d, m
+  super_32,    // d, then int8 scale [8][16] per block of 32
+  super_32_m,  // d, dmin, then uint8 scale [8][16], uint8 min [8][16]
+  super_16,    // d, then int8 scale [16][16] per 16 weights
+  super_16_m,  // d, dmin, then uint8 scale | min << 4 [16][16]
+};
+
+constexpr uint32_t code_bytes_of(codes c) {
+  switch (c) {
+    case codes::u2: return 128;
+    case codes::u3: return 192;
+    case codes::u4: return 256;
+    case codes::iq4: return 256;
+    case codes::u5: return 320;
+    case codes::u6: return 384;
+    case codes::u8: return 512;
+  }
+  return 0;
+}
+constexpr int code_bits_of(codes c) {
+  switch (c) {
+    case codes::u2: return 2;
+    case codes::u3: return 3;
+    case codes::u4: return 4;
+    case codes::u5: return 5;
+    case codes::u6: return 6;
+    case codes::u8:
+    case codes::iq4: return 8;
+  }
+  return 0;
+}
+
+template <codes C, scaling S, int ZeroPoint>
+struct packed_format {
+  static constexpr codes code = C;
+  static constexpr scaling scale = S;
+  static constexpr int zero_point = ZeroPoint;
+  static constexpr uint32_t code_bytes = code_bytes_of(C);
+  static constexpr int bits = code_bits_of(C);
+  static constexpr bool is_super = S != scaling::d && S != scaling::d_m;
+  static constexpr bool halves = S == scaling::super_16 || S == scaling::super_16_m;
+  static constexpr bool has_min =
+      S == scaling::d_m || S == scaling::super_32_m || S == scaling::super_16_m;
+  static constexpr uint32_t blocks = is_super ? 8 : 1;
+};
+
+alignas(16) constexpr int8_t iq4_table[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
+                                              1,    13,   25,  38,  53,  69,  89,  113};
+
+template <int J>
+inline wq load_u4(const uint8_t* p) {
+  return wfield<4 * (J >> 2), 15>(wload(p + 64 * (J & 3)));
+}
+template <int J>
+inline wq load_u2(const uint8_t* p) {
+  return wfield<2 * (J >> 1), 3>(wload(p + 64 * (J & 1)));
+}
+
+/// Quad J of a block as unsigned bytes.
+template <codes C, int J>
+inline wq load_quad(const uint8_t* p) {
+  if constexpr (C == codes::u2) return load_u2<J>(p);
+  if constexpr (C == codes::u3) return wadd_bits<4>(load_u2<J>(p), p + 128 + 8 * J);
+  if constexpr (C == codes::u4) return load_u4<J>(p);
+  if constexpr (C == codes::u5) return wadd_bits<16>(load_u4<J>(p), p + 256 + 8 * J);
+  if constexpr (C == codes::u6) return wor_shifted<4>(load_u4<J>(p), load_u2<J>(p + 256));
+  if constexpr (C == codes::u8) return wload(p + 64 * J);
+  if constexpr (C == codes::iq4) return wlookup(load_u4<J>(p), iq4_table);
+}
+
+// ---- matmul ---------------------------------------------------------------------------------
+
+/// One block of a tile of R activation rows.
+template <uint32_t R>
+struct act_block {
+  const std::byte* p;
+  const int8_t* codes_of(uint32_t r) const { return reinterpret_cast<const int8_t*>(p) + 32 * r; }
+  float d(uint32_t r) const { return reinterpret_cast<const float*>(p + 32 * R)[r]; }
+  const int16_t* sums(uint32_t r) const {
+    return reinterpret_cast<const int16_t*>(p + 36 * R) + 2 * r;
+  }
+  float d_sum(uint32_t r) const { return reinterpret_cast<const float*>(p + 40 * R)[r]; }
+};
+
+template <class F, uint32_t R, int J>
+inline void add_quad(const uint8_t* w, act_block<R> act, int_dot<F::bits> (&dot)[R]) {
+  const wq quad = load_quad<F::code, J>(w);
+  LLMOS_UNROLL
+  for (uint32_t r = 0; r < R; ++r) {
+    dot[r].template add<J>(quad, act.codes_of(r) + 4 * J);
+  }
+}
+template <class F, uint32_t R, int Half>
+inline void add_half(const uint8_t* w, act_block<R> act, int_dot<F::bits> (&dot)[R]) {
+  add_quad<F, R, 4 * Half + 0>(w, act, dot);
+  add_quad<F, R, 4 * Half + 1>(w, act, dot);
+  add_quad<F, R, 4 * Half + 2>(w, act, dot);
+  add_quad<F, R, 4 * Half + 3>(w, act, dot);
+}
+
+/// acc = fma(float(integer dot), weight scale · activation scale, acc)
+template <class F, uint32_t R>
+inline void join_dots(const int_dot<F::bits> (&dot)[R], vf scale, act_block<R> act, vf (&acc)[R]) {
+  LLMOS_UNROLL
+  for (uint32_t r = 0; r < R; ++r) {
+    acc[r] = ffma(to_float(dot[r].value()), fmul(scale, fset(act.d(r))), acc[r]);
+  }
+}
+
+/// One block whose 32 weights share a scale (and a minimum).
+template <class F, uint32_t R>
+inline void add_block(const uint8_t* w, act_block<R> act, vf scale, vf min, vf (&acc)[R]) {
+  int_dot<F::bits> dot[R];
+  LLMOS_UNROLL
+  for (uint32_t r = 0; r < R; ++r) {
+    dot[r].start(F::zero_point, act.sums(r), true, true);
+  }
+  add_half<F, R, 0>(w, act, dot);
+  add_half<F, R, 1>(w, act, dot);
+  join_dots<F, R>(dot, scale, act, acc);
+  if constexpr (F::has_min) {
+    LLMOS_UNROLL
+    for (uint32_t r = 0; r < R; ++r) {
+      acc[r] = ffma(min, fset(act.d_sum(r)), acc[r]);
+    }
+  }
+}
+
+/// Half a block: 16 weights with their own scale (and minimum).
+template <class F, uint32_t R, int Half>
+inline void add_half_block(const uint8_t* w, act_block<R> act, vf scale, vf min, vf (&acc)[R]) {
+  int_dot<F::bits> dot[R];
+  LLMOS_UNROLL
+  for (uint32_t r = 0; r < R; ++r) {
+    dot[r].start(F::zero_point, act.sums(r), Half == 0, Half == 1);
+  }
+  add_half<F, R, Half>(w, act, dot);
+  join_dots<F, R>(dot, scale, act, acc);
+  if constexpr (F::has_min) {
+    LLMOS_UNROLL
+    for (uint32_t r = 0; r < R; ++r) {
+      const float d_sum = act.d(r) * static_cast<float>(act.sums(r)[Half]);
+      acc[r] = ffma(min, fset(d_sum), acc[r]);
+    }
+  }
+}
+
+/// The 8 blocks of a K-quant's super-block. d · scale is exact: 11 by at most 8 bits.
+template <class F, uint32_t R>
+inline void add_super(const uint8_t* unit, const std::byte* acts, vf (&acc)[R]) {
+  const uint8_t* scales = unit + 8 * F::code_bytes;
+  const vf d = fload_f16(scales);
+  const vf dmin = F::has_min ? fneg(fload_f16(scales + 32)) : fset(0.0f);
+  scales += F::has_min ? 64 : 32;
+  for (uint32_t b = 0; b < 8; ++b) {
+    const uint8_t* w = unit + b * F::code_bytes;
+    const act_block<R> act{acts + size_t{b} * R * act_block_bytes};
+    if constexpr (F::scale == scaling::super_32) {
+      add_block<F, R>(w, act, fmul(d, fload_s8(scales + 16 * b)), d, acc);
+    } else if constexpr (F::scale == scaling::super_32_m) {
+      add_block<F, R>(w, act, fmul(d, fload_u8(scales + 16 * b)),
+                      fmul(dmin, fload_u8(scales + 128 + 16 * b)), acc);
+    } else if constexpr (F::scale == scaling::super_16) {
+      add_half_block<F, R, 0>(w, act, fmul(d, fload_s8(scales + 32 * b)), d, acc);
+      add_half_block<F, R, 1>(w, act, fmul(d, fload_s8(scales + 32 * b + 16)), d, acc);
+    } else {
+      const uint8_t* s = scales + 32 * b;
+      add_half_block<F, R, 0>(w, act, fmul(d, fload_low_nibbles(s)),
+                              fmul(dmin, fload_high_nibbles(s)), acc);
+      add_half_block<F, R, 1>(w, act, fmul(d, fload_low_nibbles(s + 16)),
+                              fmul(dmin, fload_high_nibbles(s + 16)), acc);
+    }
+  }
+}
+
+/// 16 columns × R rows over all of k.
+template <class F, uint32_t R>
+inline void add_tile(const uint8_t* w, const std::byte* acts, uint32_t k, vf (&acc)[R]) {
+  constexpr weight_layout layout = F::layout;
+  const uint32_t n_units = k / layout.unit_k;
+  for (uint32_t u = 0; u < n_units; ++u) {
+    if constexpr (F::is_super) {
+      add_super<F, R>(w, acts, acc);
+    } else {
+      const vf d = fload_f16(w + F::code_bytes);
+      const vf m = F::has_min ? fload_f16(w + F::code_bytes + 32) : d;
+      add_block<F, R>(w, act_block<R>{acts}, d, m, acc);
+    }
+    w += layout.unit_bytes;
+    acts += size_t{F::blocks} * R * act_block_bytes;
+  }
+}
+
+/// Float weights [k][16] with float activations [k][R]: one fma per k.
+struct float_weights {};
+template <weight_format W>
+struct float_format : float_weights {
+  static constexpr weight_layout layout = layout_of[static_cast<size_t>(W)];
+  static vf load(const uint8_t* p) {
+    if constexpr (W == weight_format::f32) return fload(reinterpret_cast<const float*>(p));
+    if constexpr (W == weight_format::f16) return fload_f16(p);
+    if constexpr (W == weight_format::bf16) return fload_bf16(p);
+  }
+};
+template <class F, uint32_t R>
+inline void add_float_tile(const uint8_t* w, const std::byte* acts, uint32_t k, vf (&acc)[R]) {
+  const auto* a = reinterpret_cast<const float*>(acts);
+  for (uint32_t i = 0; i < k; ++i, w += F::layout.unit_bytes, a += R) {
+    const vf column = F::load(w);
+    LLMOS_UNROLL
+    for (uint32_t r = 0; r < R; ++r) acc[r] = ffma(column, fset(a[r]), acc[r]);
+  }
+}
+
+/// Bytes of one activation row in a panel.
+template <class F>
+inline size_t act_row_bytes(uint32_t k) {
+  if constexpr (__is_base_of(float_weights, F)) {
+    return size_t{k} * sizeof(float);
+  } else {
+    return size_t{k / block_k} * act_block_bytes;
+  }
+}
+
+template <class F, uint32_t R>
+inline void run_tile(const matmul_args& x, uint32_t group, uint32_t row) {
+  const auto* w = reinterpret_cast<const uint8_t*>(x.weights + group * x.group_bytes);
+  const std::byte* acts = x.acts + row * act_row_bytes<F>(x.k);
+  vf acc[R];
+  LLMOS_UNROLL
+  for (uint32_t r = 0; r < R; ++r) acc[r] = fset(0.0f);
+  if constexpr (__is_base_of(float_weights, F)) {
+    add_float_tile<F, R>(w, acts, x.k, acc);
+  } else {
+    add_tile<F, R>(w, acts, x.k, acc);
+  }
+  const uint32_t column = group * group_columns;
+  const uint32_t width = x.n - column < group_columns ? x.n - column : group_columns;
+  const vf bias = x.bias != nullptr ? fload_n(x.bias + column, width) : fset(0.0f);
+  float* out = x.out + row * x.out_stride + (group - x.group_begin) * group_columns;
+  LLMOS_UNROLL
+  for (uint32_t r = 0; r < R; ++r, out += x.out_stride) {
+    vf y = acc[r];
+    if (x.bias != nullptr) y = fadd(y, bias);
+    if (x.accumulate) y = fadd(fload_n(out, width), y);
+    fstore_n(out, y, width);
+  }
+}
+
+template <class F>
+void matmul(const matmul_args& x) {
+  for (uint32_t group = x.group_begin; group < x.group_end; ++group) {
+    uint32_t row = 0;
+    for (; row + max_rows <= x.rows; row += max_rows) run_tile<F, max_rows>(x, group, row);
+    if constexpr (max_rows > 4) {
+      if (row + 4 <= x.rows) run_tile<F, 4>(x, group, row), row += 4;
+    }
+    if constexpr (max_rows > 2) {
+      if (row + 2 <= x.rows) run_tile<F, 2>(x, group, row), row += 2;
+    }
+    if (row < x.rows) run_tile<F, 1>(x, group, row);
+  }
+}
+
+template <weight_format W, codes C, scaling S, int ZeroPoint>
+struct integer_format : packed_format<C, S, ZeroPoint> {
+  using base = packed_format<C, S, ZeroPoint>;
+  static constexpr weight_layout layout = layout_of[static_cast<size_t>(W)];
+  static_assert(layout.unit_k == base::blocks * block_k);
+  static_assert(layout.code_bytes == base::code_bytes);
+};
+using q4_0 = integer_format<weight_format::q4_0, codes::u4, scaling::d, 8>;
+using q4_1 = integer_format<weight_format::q4_1, codes::u4, scaling::d_m, 0>;
+using q5_0 = integer_format<weight_format::q5_0, codes::u5, scaling::d, 16>;
+using q5_1 = integer_format<weight_format::q5_1, codes::u5, scaling::d_m, 0>;
+using q8_0 = integer_format<weight_format::q8_0, codes::u8, scaling::d, 128>;
+using q2_k = integer_format<weight_format::q2_k, codes::u2, scaling::super_16_m, 0>;
+using q3_k = integer_format<weight_format::q3_k, codes::u3, scaling::super_16, 4>;
+using q4_k = integer_format<weight_format::q4_k, codes::u4, scaling::super_32_m, 0>;
+using q5_k = integer_format<weight_format::q5_k, codes::u5, scaling::super_32_m, 0>;
+using q6_k = integer_format<weight_format::q6_k, codes::u6, scaling::super_16, 32>;
+using iq4_nl = integer_format<weight_format::iq4_nl, codes::iq4, scaling::d, 128>;
+using iq4_xs = integer_format<weight_format::iq4_xs, codes::iq4, scaling::super_32, 128>;
+
+// ---- element-wise ---------------------------------------------------------------------------
+
+/// e^x: x = n·ln 2 + r, a polynomial for e^r (fitted on Chebyshev nodes), then the exponent.
+/// At most 1.03 ulp off where the result is normal; 0 below -87.3, infinity above 88.3; NaN stays
+/// NaN.
+inline vf vexp(vf x) {
+  const vf low = fset(-87.3f), high = fset(88.3f), magic = fset(0x1.8p23f);
+  const vf clamped = fselect_lt(x, low, low, fselect_lt(high, x, high, x));
+  const vf shifted = ffma(clamped, fset(0x1.715476p+0f), magic);
+  const vf n = fsub(shifted, magic);
+  vf r = ffma(n, fset(-0x1.62e400p-1f), clamped);
+  r = ffma(n, fset(-0x1.7f7d1cp-20f), r);
+  vf y = fset(0x1.6d4322p-10f);
+  y = ffma(y, r, fset(0x1.120b74p-7f));
+  y = ffma(y, r, fset(0x1.5554eap-5f));
+  y = ffma(y, r, fset(0x1.5554dcp-3f));
+  y = ffma(y, r, fset(0.5f));
+  y = ffma(y, fmul(r, r), r);
+  y = fadd(y, fset(1.0f));
+  const vf scale = from_bits(iadd(ishift_left_23(bits_of(shifted)), iset(0x3f800000)));
+  y = fmul(y, scale);
+  y = fselect_lt(x, low, fset(0.0f), y);
+  return fselect_lt(high, x, fset(__builtin_inff()), y);
+}
+
+void exp_all(const float* x, uint32_t n, float* out) {
+  for (uint32_t i = 0; i < n; i += 16) {
+    const uint32_t width = n - i < 16 ? n - i : 16;
+    fstore_n(out + i, vexp(fload_n(x + i, width)), width);
+  }
+}
+
+void rms_norm(const float* x, const float* weight, uint32_t n, float eps, float* out) {
+  vf sum = fset(0.0f);
+  uint32_t i = 0;
+  for (; i + 16 <= n; i += 16) sum = ffma(fload(x + i), fload(x + i), sum);
+  if (i < n) sum = ffma(fload_n(x + i, n - i), fload_n(x + i, n - i), sum);
+  const float mean = reduce_add(sum) / static_cast<float>(n);
+  const vf scale = fset(1.0f / __builtin_sqrtf(mean + eps));
+  for (i = 0; i < n; i += 16) {
+    const uint32_t width = n - i < 16 ? n - i : 16;
+    fstore_n(out + i, fmul(fmul(fload_n(x + i, width), scale), fload_n(weight + i, width)), width);
+  }
+}
+
+/// d = max|x| / 127, code = x · (127 / max|x|) rounded to nearest even. A block whose maximum is
+/// below 1e-30 counts as zero, so that nothing overflows; NaN and infinity reach d.
+inline void quantize_block(const float* x, std::byte* block, uint32_t tile_rows, uint32_t r) {
+  const vf x0 = fload(x), x1 = fload(x + 16), magic = fset(0x1.8p23f);
+  const vi magnitude = iset(0x7fffffff);
+  const int32_t max_bits =
+      ireduce_max(imax(iand(bits_of(x0), magnitude), iand(bits_of(x1), magnitude)));
+  float max_abs;
+  __builtin_memcpy(&max_abs, &max_bits, sizeof max_abs);
+  const bool is_zero = max_abs < 1e-30f;
+  const float d = is_zero ? 0.0f : max_abs / 127.0f;
+  const vf inverse = fset(is_zero ? 0.0f : 127.0f / max_abs);
+  const vi base = iset(-0x4b400000);  // the bits of `magic`: what is left is the integer
+  const vi q0 = iadd(bits_of(fadd(fmul(x0, inverse), magic)), base);
+  const vi q1 = iadd(bits_of(fadd(fmul(x1, inverse), magic)), base);
+  auto* q = reinterpret_cast<int8_t*>(block) + 32 * r;
+  const int16_t sums[2] = {istore_codes(q, q0), istore_codes(q + 16, q1)};
+  const float d_sum = d * static_cast<float>(sums[0] + sums[1]);
+  __builtin_memcpy(block + 32 * tile_rows + 4 * r, &d, sizeof d);
+  __builtin_memcpy(block + 36 * tile_rows + 4 * r, sums, sizeof sums);
+  __builtin_memcpy(block + 40 * tile_rows + 4 * r, &d_sum, sizeof d_sum);
+}
+
+void quantize(const float* x, uint32_t n_blocks, std::byte* tile, uint32_t tile_rows, uint32_t r) {
+  for (uint32_t b = 0; b < n_blocks; ++b) {
+    quantize_block(x + size_t{b} * block_k, tile + size_t{b} * tile_rows * act_block_bytes,
+                   tile_rows, r);
+  }
+}
+
+void silu_mul(const float* gate, const float* up, uint32_t n, float* out) {
+  for (uint32_t i = 0; i < n; i += 16) {
+    const uint32_t width = n - i < 16 ? n - i : 16;
+    const vf g = fload_n(gate + i, width);
+    const vf silu = fdiv(g, fadd(fset(1.0f), vexp(fneg(g))));
+    fstore_n(out + i, fmul(silu, fload_n(up + i, width)), width);
+  }
+}
+
+// ---- attention ------------------------------------------------------------------------------
+
+void append_kv(const float* k, const float* v, uint32_t head_dim, uint32_t block_tokens,
+               uint16_t* k_slot, uint16_t* v_slot) {
+  for (uint32_t i = 0; i < head_dim; i += 16) {
+    const uint32_t width = head_dim - i < 16 ? head_dim - i : 16;
+    uint16_t halves[16];
+    fstore_f16(halves, fload_n(k + i, width));
+    for (uint32_t j = 0; j < width; ++j) k_slot[size_t{i + j} * block_tokens] = halves[j];
+    fstore_f16(v_slot + i, fload_n(v + i, width));
+  }
+}
+
+/// Scores of R rows with G groups of 16 keys: lanes are keys, one fma per dimension.
+template <uint32_t R, uint32_t G>
+inline void score_groups(const attention_args& x, uint32_t first_group) {
+  const uint16_t* k[G];
+  const float* q[R];
+  vf acc[G][R];
+  LLMOS_UNROLL
+  for (uint32_t r = 0; r < R; ++r) q[r] = x.q[r];
+  LLMOS_UNROLL
+  for (uint32_t g = 0; g < G; ++g) {
+    const uint32_t token = (first_group + g) * 16;
+    k[g] = x.blocks[token / x.block_tokens] + token % x.block_tokens;
+    LLMOS_UNROLL
+    for (uint32_t r = 0; r < R; ++r) acc[g][r] = fset(0.0f);
+  }
+  for (uint32_t d = 0; d < x.head_dim; ++d) {
+    LLMOS_UNROLL
+    for (uint32_t g = 0; g < G; ++g) {
+      const vf keys = fload_f16(k[g]);
+      k[g] += x.block_tokens;
+      LLMOS_UNROLL
+      for (uint32_t r = 0; r < R; ++r) {
+        acc[g][r] = ffma(keys, fset(q[r][d]), acc[g][r]);
+      }
+    }
+  }
+  LLMOS_UNROLL
+  for (uint32_t r = 0; r < R; ++r) {
+    float* scores = x.scores + r * partition_keys + first_group * 16;
+    LLMOS_UNROLL
+    for (uint32_t g = 0; g < G; ++g) fstore(scores + 16 * g, acc[g][r]);
+  }
+}
+
+/// Scores of one row → exp(score - max); returns {max, sum} into out.
+inline void softmax_row(float* scores, uint32_t n, float* out) {
+  const vf lowest = fset(-__builtin_inff());
+  vf max = lowest;
+  for (uint32_t i = 0; i < n; i += 16)
+    max = fmax(max, fselect_n(n - i < 16 ? n - i : 16, fload(scores + i), lowest));
+  const float m = reduce_max(max);
+  vf sum = fset(0.0f);
+  for (uint32_t i = 0; i < n; i += 16) {
+    const vf p = vexp(fsub(fload(scores + i), fset(m)));
+    const vf kept = fselect_n(n - i < 16 ? n - i : 16, p, fset(0.0f));
+    fstore(scores + i, kept);
+    sum = fadd(sum, kept);
+  }
+  out[0] = m;
+  out[1] = reduce_add(sum);
+}
+
+/// values[r, d … d + 16·V) = Σ over the keys that row r sees, ascending.
+template <uint32_t R, uint32_t V>
+inline void value_columns(const attention_args& x, uint32_t d, size_t out_stride) {
+  const uint32_t n_common = x.n_keys[0], n_all = x.n_keys[R - 1];
+  vf acc[R][V];
+  LLMOS_UNROLL
+  for (uint32_t r = 0; r < R; ++r) {
+    LLMOS_UNROLL
+    for (uint32_t i = 0; i < V; ++i) acc[r][i] = fset(0.0f);
+  }
+  for (uint32_t first = 0; first < n_all; first += x.block_tokens) {
+    const uint16_t* v = x.blocks[first / x.block_tokens] + size_t{x.head_dim} * x.block_tokens + d;
+    const uint32_t end = first + x.block_tokens < n_all ? first + x.block_tokens : n_all;
+    uint32_t key = first;
+    for (; key < end && key < n_common; ++key, v += x.head_dim_padded) {
+      LLMOS_UNROLL
+      for (uint32_t i = 0; i < V; ++i) {
+        const vf value = fload_f16(v + 16 * i);
+        LLMOS_UNROLL
+        for (uint32_t r = 0; r < R; ++r) {
+          acc[r][i] = ffma(value, fset(x.scores[r * partition_keys + key]), acc[r][i]);
+        }
+      }
+    }
+    for (; key < end; ++key, v += x.head_dim_padded) {  // the causal edge
+      LLMOS_UNROLL
+      for (uint32_t r = 0; r < R; ++r) {
+        if (x.n_keys[r] <= key) continue;
+        LLMOS_UNROLL
+        for (uint32_t i = 0; i < V; ++i) {
+          acc[r][i] =
+              ffma(fload_f16(v + 16 * i), fset(x.scores[r * partition_keys + key]), acc[r][i]);
+        }
+      }
+    }
+  }
+  LLMOS_UNROLL
+  for (uint32_t r = 0; r < R; ++r) {
+    LLMOS_UNROLL
+    for (uint32_t i = 0; i < V; ++i) {
+      fstore(x.out + r * out_stride + d + 16 * i, acc[r][i]);
+    }
+  }
+}
+
+/// Largest power of two ≤ n, at most `most`.
+constexpr uint32_t power_of_two(uint32_t n, uint32_t most) {
+  uint32_t p = 1;
+  while (2 * p <= n && 2 * p <= most) p *= 2;
+  return p;
+}
+
+template <uint32_t R>
+void attend_rows(const attention_args& x) {
+  constexpr uint32_t G = power_of_two(score_vectors / R, 4);
+  constexpr uint32_t V = power_of_two(value_vectors / R, 4);
+  const uint32_t n_groups = (x.n_keys[R - 1] + 15) / 16;
+  uint32_t group = 0;
+  for (; group + G <= n_groups; group += G) score_groups<R, G>(x, group);
+  for (; group < n_groups; ++group) score_groups<R, 1>(x, group);
+
+  const size_t out_stride = x.head_dim_padded + partial_extra;
+  for (uint32_t r = 0; r < R; ++r) {
+    softmax_row(x.scores + r * partition_keys, x.n_keys[r],
+                x.out + r * out_stride + x.head_dim_padded);
+  }
+  uint32_t d = 0;
+  for (; d + 16 * V <= x.head_dim_padded; d += 16 * V) value_columns<R, V>(x, d, out_stride);
+  for (; d < x.head_dim_padded; d += 16) value_columns<R, 1>(x, d, out_stride);
+}
+
+template <uint32_t... R>
+void attend_any(const attention_args& x) {
+  static_cast<void>(((x.rows == R && (attend_rows<R>(x), true)) || ...));
+}
+void attend(const attention_args& x) {
+  if constexpr (max_attention_rows == 8) return attend_any<1, 2, 3, 4, 5, 6, 7, 8>(x);
+  if constexpr (max_attention_rows == 4) return attend_any<1, 2, 3, 4>(x);
+  if constexpr (max_attention_rows == 2) return attend_any<1, 2>(x);
+}
+
+void join(float* into, const float* next, uint32_t head_dim_padded) {
+  const float* next_stats = next + head_dim_padded;
+  float* stats = into + head_dim_padded;
+  const float max = stats[0] > next_stats[0] ? stats[0] : next_stats[0];
+  float shrink[2] = {stats[0] - max, next_stats[0] - max};
+  exp_all(shrink, 2, shrink);
+  const vf keep = fset(shrink[0]), add = fset(shrink[1]);
+  for (uint32_t d = 0; d < head_dim_padded; d += 16) {
+    fstore(into + d, ffma(fload(next + d), add, fmul(fload(into + d), keep)));
+  }
+  stats[0] = max;
+  stats[1] = __builtin_fmaf(next_stats[1], shrink[1], stats[1] * shrink[0]);
+}
+
+void finish(const float* partial, uint32_t head_dim, uint32_t head_dim_padded, float* out) {
+  const vf sum = fset(partial[head_dim_padded + 1]);
+  for (uint32_t d = 0; d < head_dim; d += 16) {
+    const uint32_t width = head_dim - d < 16 ? head_dim - d : 16;
+    fstore_n(out + d, fdiv(fload(partial + d), sum), width);
+  }
+}
+
+constexpr kernel_table make_table(const char* name) {
+  return {name,
+          max_rows,
+          max_attention_rows,
+          {matmul<float_format<weight_format::f32>>, matmul<float_format<weight_format::f16>>,
+           matmul<float_format<weight_format::bf16>>, matmul<q4_0>, matmul<q4_1>, matmul<q5_0>,
+           matmul<q5_1>, matmul<q8_0>, matmul<q2_k>, matmul<q3_k>, matmul<q4_k>, matmul<q5_k>,
+           matmul<q6_k>, matmul<iq4_nl>, matmul<iq4_xs>},
+          rms_norm,
+          quantize,
+          silu_mul,
+          append_kv,
+          attend,
+          join,
+          finish,
+          exp_all};
+}
