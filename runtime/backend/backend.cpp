@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "runtime/backend/cpu/cpu_backend.hpp"
 #include "runtime/backend/reference/reference_backend.hpp"
 
 namespace llmos {
@@ -28,7 +29,8 @@ result<std::unique_ptr<backend>> make_backend(std::string_view name, std::shared
                                               const backend_limits& limits) {
   LLMOS_CHECK(m != nullptr);
   LLMOS_TRY_VOID(validate_limits(limits));
-  if (name == "reference" || name == "auto") return make_reference_backend(std::move(m), limits);
+  if (name == "cpu" || name == "auto") return make_cpu_backend(std::move(m), limits);
+  if (name == "reference") return make_reference_backend(std::move(m), limits);
   std::string known = "auto";
   for (const std::string& x : backend_names()) known += ", " + x;
   return failure{ec::not_found, "no backend is called '" + std::string(name) + "'",
@@ -36,7 +38,7 @@ result<std::unique_ptr<backend>> make_backend(std::string_view name, std::shared
 }
 
 std::vector<std::string> backend_names() {
-  return {"reference"};
+  return {"cpu", "reference"};
 }
 
 }  // namespace llmos

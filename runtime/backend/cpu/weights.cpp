@@ -1,0 +1,91 @@
+#include "runtime/backend/cpu/weights.hpp"
+
+#include "runtime/base/checked.hpp"
+
+namespace llmos::cpu {
+
+namespace {
+
+/// A tensor of the file and the matrix it becomes.
+struct packing_job {
+  const tensor_info* from;
+  packed_matrix* to;
+};
+
+std::vector<float> decode_vector(const tensor_info* t) {
+  if (t == nullptr) return {};
+  std::vector<float> out(t->n_elements());
+  dequantize(t->type, t->data, out);
+  return out;
+}
+
+void decode_vectors(const layer_tensors& from, layer_weights& to) {
+  to.attn_norm = decode_vector(from.attn_norm);
+  to.ffn_norm = decode_vector(from.ffn_norm);
+  to.q_norm = decode_vector(from.q_norm);
+  to.k_norm = decode_vector(from.k_norm);
+  to.bq = decode_vector(from.bq);
+  to.bk = decode_vector(from.bk);
+  to.bv = decode_vector(from.bv);
+  to.bo = decode_vector(from.bo);
+}
+
+/// In the order in which a step reads them.
+std::vector<packing_job> list_jobs(const model& m, model_weights& w) {
+  std::vector<packing_job> jobs;
+  for (size_t i = 0; i < m.layers.size(); ++i) {
+    const layer_tensors& from = m.layers[i];
+    layer_weights& to = w.layers[i];
+    jobs.insert(jobs.end(), {{from.wq, &to.wq},
+                             {from.wk, &to.wk},
+                             {from.wv, &to.wv},
+                             {from.wo, &to.wo},
+                             {from.gate, &to.gate},
+                             {from.up, &to.up},
+                             {from.down, &to.down}});
+  }
+  jobs.push_back({m.output, &w.output});
+  return jobs;
+}
+
+/// Plans every matrix; returns the bytes of all, or nothing on overflow.
+std::optional<uint64_t> plan_all(const std::vector<packing_job>& jobs) {
+  uint64_t total = 0;
+  for (const packing_job& job : jobs) {
+    const auto planned = plan_packing(*job.from);
+    if (!planned) return std::nullopt;
+    *job.to = *planned;
+    const auto sum = checked_add(total, planned->size_bytes());
+    if (!sum) return std::nullopt;
+    total = *sum;
+  }
+  return total;
+}
+
+}  // namespace
+
+result<model_weights> pack_weights(const model& m, team& workers) {
+  model_weights w;
+  w.layers.resize(m.layers.size());
+  for (size_t i = 0; i < m.layers.size(); ++i) decode_vectors(m.layers[i], w.layers[i]);
+  w.output_norm = decode_vector(m.output_norm);
+
+  const std::vector<packing_job> jobs = list_jobs(m, w);
+  const auto bytes = plan_all(jobs);
+  if (!bytes) return memory_failure(UINT64_MAX, "the weights");
+  LLMOS_TRY(w.memory, mapped_memory::make(*bytes, "the weights"));
+  uint64_t offset = 0;
+  for (const packing_job& job : jobs) {
+    job.to->data = w.memory.data() + offset;
+    offset += job.to->size_bytes();
+  }
+  workers.run([&](uint32_t worker) {
+    for (const packing_job& job : jobs) {
+      const share part = share_of(job.to->n_groups(), worker, workers.size());
+      pack_groups(*job.from, *job.to, part.begin, part.end);
+    }
+  });
+  return w;
+}
+
+}  // namespace llmos::cpu
