@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 
+#include "runtime/base/home.hpp"
 #include "runtime/base/read_file.hpp"
 #include "runtime/config/keys.hpp"
 
@@ -10,15 +11,6 @@ namespace llmos {
 namespace {
 
 constexpr uint64_t max_config_bytes = 1u << 20;
-
-std::string home_folder() {
-  const char* home = std::getenv("HOME");
-  return home != nullptr ? home : "";
-}
-
-std::string expand_home(const std::string& path) {
-  return path == "~" || path.starts_with("~/") ? home_folder() + path.substr(1) : path;
-}
 
 }  // namespace
 
