@@ -25,41 +25,39 @@ uint64_t pair_of(uint32_t left, uint32_t right) {
   return static_cast<uint64_t>(left) << 32 | right;
 }
 
-/// GPT-2's printable stand-in for each byte: itself where it is printable Latin-1, otherwise the
-/// next free code point from U+0100 on.
-std::array<uint32_t, 256> make_byte_characters() {
+constexpr uint32_t first_spare = 0x100;
+
+/// GPT-2's printable character for each byte: itself where it is printable Latin-1, otherwise the
+/// next code point from U+0100 on.
+constexpr std::array<uint32_t, 256> byte_characters = [] {
   std::array<uint32_t, 256> out{};
-  uint32_t next = 0x100;
+  uint32_t spare = first_spare;
   for (uint32_t b = 0; b < 256; ++b) {
     const bool printable = (b >= 0x21 && b <= 0x7E) || (b >= 0xA1 && b != 0xAD);
-    out[b] = printable ? b : next++;
+    out[b] = printable ? b : spare++;
   }
   return out;
-}
+}();
 
-const std::array<uint32_t, 256> byte_characters = make_byte_characters();
+constexpr uint16_t no_byte = 256;
 
-/// The byte that a character stands for.
-std::optional<uint8_t> byte_of(uint32_t character) {
-  if (character < 0x100) {
-    const bool itself = byte_characters[character] == character;
-    return itself ? std::optional<uint8_t>{static_cast<uint8_t>(character)} : std::nullopt;
-  }
-  for (uint32_t b = 0; b < 256; ++b) {
-    if (byte_characters[b] == character) return static_cast<uint8_t>(b);
-  }
-  return std::nullopt;
-}
+/// The way back: the byte by character, or no_byte.
+constexpr std::array<uint16_t, first_spare + 68> bytes_of_characters = [] {
+  std::array<uint16_t, first_spare + 68> out{};
+  out.fill(no_byte);
+  for (uint16_t b = 0; b < 256; ++b) out[byte_characters[b]] = b;
+  return out;
+}();
 
 /// The bytes that a byte-level text stands for, or nothing when it is not byte-level.
 std::optional<std::string> unmap(std::string_view text) {
   std::string out;
   while (!text.empty()) {
     const auto step = read_utf8(text);
-    const auto byte =
-        step.valid && step.code_point < 0x200 ? byte_of(step.code_point) : std::nullopt;
-    if (!byte) return std::nullopt;
-    out += static_cast<char>(*byte);
+    if (!step.valid || step.code_point >= bytes_of_characters.size()) return std::nullopt;
+    const uint16_t byte = bytes_of_characters[step.code_point];
+    if (byte == no_byte) return std::nullopt;
+    out += static_cast<char>(byte);
     text.remove_prefix(step.length);
   }
   return out;
@@ -195,15 +193,6 @@ uint32_t bpe_encoder::symbol_of(const vocabulary& v, std::string_view text) {
 }
 
 result<void> bpe_encoder::add_merges(const vocabulary& v, const std::vector<std::string>& merges) {
-  uint64_t bytes = 0;
-  for (const auto& m : merges) bytes += m.size();
-  // Bounds the table of symbols: each merge adds at most its two parts and their union.
-  if (merges.size() > (1u << 26) || bytes > (1u << 30)) {
-    return failure{ec::bad_file,
-                   "tokenizer.ggml.merges holds " + std::to_string(merges.size()) + " merges of " +
-                       std::to_string(bytes) + " bytes",
-                   "get another copy of the model file"};
-  }
   for (size_t rank = 0; rank < merges.size(); ++rank) {
     const std::string& m = merges[rank];
     const size_t space = m.find(' ', 1);

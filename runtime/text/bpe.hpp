@@ -53,7 +53,7 @@ private:
 /// Ill-formed UTF-8 is encoded as llama.cpp reads it (see `repair_utf8`).
 class bpe_encoder final : public text_encoder {
 public:
-  /// Errors: bad_file (a merge that is not two parts, too many symbols).
+  /// Errors: bad_file (a merge that is not two parts).
   static result<std::unique_ptr<const text_encoder>> make(const vocabulary& v,
                                                           const std::vector<std::string>& merges,
                                                           pre_tokenizer pieces);

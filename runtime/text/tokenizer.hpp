@@ -28,7 +28,8 @@ public:
   virtual ~tokenizer() = default;
 
   /// Text (any bytes, also invalid UTF-8) → ids. Errors: invalid_argument when add_bos or add_eos
-  /// is asked of a vocabulary without that token; out_of_memory when the text exceeds 1 GiB.
+  /// is asked of a vocabulary without that token; out_of_memory when the text exceeds 1 GiB or
+  /// has a stretch of more than 64 MiB that cannot be split into words.
   virtual result<std::vector<token_id>> encode(std::string_view text,
                                                encode_options options) const = 0;
 

@@ -18,7 +18,10 @@ namespace llmos {
 
 namespace {
 
-constexpr size_t tokens_max = 1u << 24;  // the largest known vocabularies have 2^18
+// The largest known vocabularies have 2^18 tokens. These bounds keep what is copied out of a
+// hostile file small.
+constexpr size_t texts_max = 1u << 20;
+constexpr size_t text_bytes_max = 1u << 28;
 
 failure bad(std::string text) {
   return failure{ec::bad_file, std::move(text), "get another copy of the model file"};
@@ -35,6 +38,12 @@ std::vector<T> copy_scalars(const gguf_array& array) {
 
 result<std::vector<std::string>> read_strings(const gguf_file& file, std::string_view key) {
   LLMOS_TRY(const gguf_array* array, file.get_array(key, gguf_type::string));
+  uint64_t bytes = 0;
+  for (const auto text : array->strings) bytes += text.size();
+  if (array->count > texts_max || bytes > text_bytes_max) {
+    return bad(std::string{key} + " holds " + std::to_string(array->count) + " texts of " +
+               std::to_string(bytes) + " bytes; no model has so many");
+  }
   return std::vector<std::string>(array->strings.begin(), array->strings.end());
 }
 
@@ -141,12 +150,8 @@ private:
       return failure{ec::not_found, "tokenizer.ggml.tokens is empty",
                      "the model has no vocabulary"};
     }
-    uint64_t bytes = 0;
+    size_t bytes = 0;
     for (const auto& t : tokens) bytes += t.size();
-    if (tokens.size() > tokens_max || bytes > std::numeric_limits<int32_t>::max()) {
-      return bad("tokenizer.ggml.tokens holds " + std::to_string(tokens.size()) + " tokens of " +
-                 std::to_string(bytes) + " bytes");
-    }
     out_.texts.reserve(tokens.size(), bytes);
     for (const auto& t : tokens) {
       if (out_.texts.add(t) || t.empty()) continue;

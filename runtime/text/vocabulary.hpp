@@ -30,10 +30,10 @@ enum class token_kind : int32_t {
 
 /// Everything about tokens that a GGUF file says, still unchecked.
 struct vocabulary_source {
-  std::string model;               ///< tokenizer.ggml.model: "gpt2" or "llama".
-  std::optional<std::string> pre;  ///< tokenizer.ggml.pre: the pattern's name.
-  std::string general_name;        ///< general.name; some attributes hang on it.
-  std::vector<std::string> tokens;
+  std::string model;                          ///< tokenizer.ggml.model: "gpt2" or "llama".
+  std::optional<std::string> pre;             ///< tokenizer.ggml.pre: the pattern's name.
+  std::string general_name;                   ///< general.name; some attributes hang on it.
+  std::vector<std::string> tokens;            ///< Fewer than 2^28 bytes in all, and so the merges.
   std::optional<std::vector<int32_t>> kinds;  ///< One per token.
   std::optional<std::vector<float>> scores;   ///< One per token.
   std::vector<std::string> merges;            ///< "left right" in order of rank.

@@ -76,4 +76,15 @@ std::shared_ptr<const tokenizer> make(const vocabulary_source& source) {
   return std::move(made).value();
 }
 
+std::string encoded(const tokenizer& t, std::string_view text, const encode_options& options) {
+  const auto ids = t.encode(text, options);
+  LLMOS_CHECK(ids.ok());
+  std::string out;
+  for (const token_id id : *ids) {
+    if (!out.empty()) out += ' ';
+    out += t.vocabulary_text(id);
+  }
+  return out;
+}
+
 }  // namespace llmos::test

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "runtime/text/tokenizer.hpp"
@@ -32,5 +33,8 @@ vocabulary_source small_spm(const std::vector<scored_piece>& pieces);
 
 /// The tokenizer of a source that is known to be good.
 std::shared_ptr<const tokenizer> make(const vocabulary_source& source);
+
+/// The vocabulary texts of a text's ids, parted by spaces. Encoding must succeed.
+std::string encoded(const tokenizer& t, std::string_view text, const encode_options& options = {});
 
 }  // namespace llmos::test

@@ -9,7 +9,8 @@ those of the `tokenizers` package, and the script stops where the two disagree. 
 small vocabularies anew, which changes every id in the goldens.
 
 Files:
-  lines.txt          one line per row, \\xHH for bytes that are not printable text, \\\\ for backslash
+  lines.txt          one line per row; \\xHH stands for a byte that is no printable text, \\\\ for a
+                     backslash
   default_model.txt  per line: hash of the ids without and with special tokens recognised;
                      default_model_ids.txt has the first ids themselves, to see what differs
   bpe.gguf, spm.gguf small vocabularies whose merges reach across every kind of boundary, so that
@@ -40,16 +41,18 @@ BLOCK = 500
 TRAINING_SEED = 77
 
 # Every name that llmos knows; llama.cpp must know them all.
-NAMES = """default gpt-2 phi-2 mpt olmo jais trillion granite-docling exaone4 gigachat a.x-4.0 mellum
-modern-bert jina-es jina-de jina-v2-es jina-v2-de smollm starcoder refact command-r codeshell exaone
-minerva-7b mellum2 llama-bpe llama3 llama-v3 falcon3 falcon-h1 pixtral midm-2.0 lfm2 jina-v5-nano dbrx
-smaug-bpe chatglm-bpe glm4 jais-2 qwen2 deepseek-r1-qwen stablelm2 hunyuan solar-open megrez grok-2
-kormo f2llmv2 qwen35 minicpm5 seed-coder exaone-moe bailingmoe bailingmoe2 llada-moe tekken gpt-4o
-llama4 kanana2 talkie minimax-m2 deepseek-llm deepseek-coder deepseek-v3 hunyuan-dense joyai-llm hy_v4
-falcon bloom poro-chat gpt3-finnish viking chameleon ufakzeka laguna youtu spark2_5""".split()
+NAMES = """default gpt-2 phi-2 mpt olmo jais trillion granite-docling exaone4 gigachat a.x-4.0
+mellum modern-bert jina-es jina-de jina-v2-es jina-v2-de smollm starcoder refact command-r
+codeshell exaone minerva-7b mellum2 llama-bpe llama3 llama-v3 falcon3 falcon-h1 pixtral midm-2.0
+lfm2 jina-v5-nano dbrx smaug-bpe chatglm-bpe glm4 jais-2 qwen2 deepseek-r1-qwen stablelm2
+hunyuan solar-open megrez grok-2 kormo f2llmv2 qwen35 minicpm5 seed-coder exaone-moe bailingmoe
+bailingmoe2 llada-moe tekken gpt-4o llama4 kanana2 talkie minimax-m2 deepseek-llm deepseek-coder
+deepseek-v3 hunyuan-dense joyai-llm hy_v4 falcon bloom poro-chat gpt3-finnish viking chameleon
+ufakzeka laguna youtu spark2_5""".split()
 
 # Tokens that no merge leads to: only patterns that try whole pieces first find them.
-WHOLE_PIECES = ["tokenizer", " tokenizer", "HTTPServer", "你好世界", "2024", " ~~~", "\n\n\n\n\n", " κόσμε"]
+WHOLE_PIECES = ["tokenizer", " tokenizer", "HTTPServer", "你好世界", "2024", " ~~~", "\n\n\n\n\n",
+                " κόσμε"]
 
 
 SPECIAL_TOKENS = ["<|im_start|>", "<|im_end|>", "<user>", "<user><user>"]
@@ -118,7 +121,8 @@ def package_tokenizer(path):
     fields = gguf.GGUFReader(path).fields
     tokens = fields["tokenizer.ggml.tokens"].contents()
     merges = [tuple(m.split(" ", 1)) for m in fields["tokenizer.ggml.merges"].contents()]
-    out = tokenizers.Tokenizer(models.BPE(vocab={t: i for i, t in enumerate(tokens)}, merges=merges))
+    vocabulary = {t: i for i, t in enumerate(tokens)}
+    out = tokenizers.Tokenizer(models.BPE(vocab=vocabulary, merges=merges))
     out.pre_tokenizer = pre_tokenizers.Sequence([
         pre_tokenizers.Digits(individual_digits=True),
         pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)])
@@ -141,8 +145,10 @@ def write_default_model(path, lines):
         for special in (False, True):
             ids = llama.ids(line, special)
             package.encode_special_tokens = not special
-            if is_valid(line) and package.encode(line.decode(), add_special_tokens=False).ids != ids:
-                raise SystemExit(f"llama.cpp and tokenizers disagree on {line!r}")
+            if is_valid(line):
+                other = package.encode(line.decode(), add_special_tokens=False).ids
+                if other != ids:
+                    raise SystemExit(f"llama.cpp and tokenizers disagree on {line!r}")
             row.append(f"{fnv(ids):016x}")
         rows.append(" ".join(row))
     digest = hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()
