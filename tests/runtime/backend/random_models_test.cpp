@@ -65,9 +65,10 @@ TEST_SUITE("runtime.backend.random_models") {
     constexpr double kl_max_float = 1e-5;
     for (const std::string& name : backend_names()) {
       if (name == "reference") continue;
-      for (const auto& [model_name, shape] : test::random_models()) {
+      for (const auto& random : test::random_models()) {
+        const auto& shape = random.shape;
         CAPTURE(name);
-        CAPTURE(model_name);
+        CAPTURE(random.name);
         const auto m = test::make_random_model(shape);
         const auto base = make_backend("reference", m, limits).value();
         const auto other = make_backend(name, m, limits).value();

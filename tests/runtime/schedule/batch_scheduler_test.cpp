@@ -224,9 +224,9 @@ TEST_SUITE("runtime.schedule.batch_scheduler") {
         if (began) sim.end_step();
       }
       sim.run();
-      for (const auto& [id, tokens] : want) {
-        CAPTURE(id);
-        REQUIRE(sim.output[id] == tokens);
+      for (const auto& sequence : want) {
+        CAPTURE(sequence.first);
+        REQUIRE(sim.output[sequence.first] == sequence.second);
       }
       CHECK(sim.scheduler.idle());
       CHECK(sim.memory.stats().num_used == 0);
