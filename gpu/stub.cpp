@@ -29,7 +29,7 @@ result<stream> stream::create() {
   return no_cuda();
 }
 
-stream::stream(stream&&) noexcept : handle_(nullptr) {}
+stream::stream(stream&& other) noexcept : handle_(other.handle_) {}
 stream& stream::operator=(stream&&) noexcept {
   return *this;
 }
@@ -43,7 +43,7 @@ result<buffer> buffer::create(size_t) {
   return no_cuda();
 }
 
-buffer::buffer(buffer&&) noexcept : data_(nullptr), size_bytes_(0) {}
+buffer::buffer(buffer&& other) noexcept : data_(other.data_), size_bytes_(other.size_bytes_) {}
 buffer& buffer::operator=(buffer&&) noexcept {
   return *this;
 }
@@ -61,7 +61,7 @@ result<blas> blas::create() {
   return no_cuda();
 }
 
-blas::blas(blas&&) noexcept : handle_(nullptr) {}
+blas::blas(blas&& other) noexcept : handle_(other.handle_) {}
 blas& blas::operator=(blas&&) noexcept {
   return *this;
 }
