@@ -2,10 +2,10 @@
 """Counts what ran: count_tests.py testlog.json
 
 Reads the log that `meson test` leaves and prints `PASSED FAILED SKIPPED`, and on stderr what was
-skipped and why. A doctest program counts
-each of its cases, a script that ends with the line `N passed, N failed, N skipped` counts those,
-anything else counts one. A case that says `[skipped] …` ran nothing and counts as skipped. A
-program that crashed, hung or ended badly without a failed case counts one failure.
+skipped and why. A doctest program counts each of its cases, a script that ends with the line
+`N passed, N failed, N skipped` counts those, anything else counts one. A case that says
+`[skipped] …` ran nothing and counts as skipped. A program that crashed, hung or ended badly without
+a failed case counts one failure.
 """
 import json
 import re

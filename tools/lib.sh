@@ -69,10 +69,12 @@ install_packages() {
   local install=("${apt[@]}" install -y --no-install-recommends "${missing[@]}")
   apt_knows "${missing[@]}" && logged "${install[@]}" && return
   say "Fetching the package lists"
-  logged "${apt[@]}" update || die "apt-get update failed: $(tail -n 3 "$log")" \
-    "check the network and /etc/apt/sources.list, then run this again"
+  # Its status says little: unreachable servers are warnings, a stray third source is an error.
+  logged "${apt[@]}" update || true
+  apt_knows "${missing[@]}" || die "apt-get update found no lists of them: $(tail -n 3 "$log")" \
+    "no network? check it and /etc/apt/sources.list, then run this again" \
+    "this needs Debian 12 (bookworm) with its 'main' section"
   logged "${install[@]}" || die "apt-get could not install the packages: $(tail -n 5 "$log")" \
-    "no such package: this needs Debian 12 (bookworm) with its 'main' section" \
     "no space: df -h / ; interrupted earlier: dpkg --configure -a"
 }
 
@@ -84,7 +86,7 @@ logged() {
 
 apt_knows() {
   local known
-  known=$(apt-cache --quiet=0 show --no-all-versions "$@" 2>/dev/null | grep -c '^Package: ')
+  known=$(apt-cache show --no-all-versions "$@" 2>/dev/null | grep -c '^Package: ') || true
   ((known >= $#))
 }
 
@@ -141,6 +143,6 @@ build() {
   local folder=$1
   shift
   ninja -C "$folder" -j "$(build_jobs)" "$@" >&2 || die "building $folder failed (see above)" \
-    "killed compiler: too little memory; close other programs, or ninja -C $folder -j 1" \
-    "no space left: this needs about 1 GB; df -h ."
+    "a compiler was killed? too little memory: close other programs, or ninja -C $folder -j 1" \
+    "no space left? df -h ."
 }
