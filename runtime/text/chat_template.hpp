@@ -15,24 +15,27 @@ namespace llmos {
 /// A model's own chat template comes from a file that nobody vouches for: it gets a budget.
 struct template_limits {
   uint64_t max_output_bytes = 16u << 20;
-  uint64_t max_steps = 5'000'000;  ///< Evaluated nodes.
-  uint32_t max_depth = 128;        ///< Nesting of blocks, calls and expressions.
+  uint64_t max_steps = 5'000'000;          ///< Evaluated nodes.
+  uint32_t max_depth = 128;                ///< Nesting of blocks, calls and expressions.
+  uint64_t max_memory_bytes = 256u << 20;  ///< Values alive at a time, the input's own aside.
 };
 
 struct template_input {
   const nlohmann::ordered_json* messages = nullptr;  ///< Array of {role, content, …}.
-  const nlohmann::ordered_json* tools = nullptr;     ///< Array, or nullptr: undefined in the template.
+  const nlohmann::ordered_json* tools = nullptr;     ///< Array, or nullptr: none in the template.
   std::string_view bos_token;
   std::string_view eos_token;
   bool add_generation_prompt = true;
-  const nlohmann::ordered_json* extra = nullptr;     ///< Object: further variables.
-  std::chrono::sys_seconds now{};                    ///< For strftime_now.
+  const nlohmann::ordered_json* extra = nullptr;  ///< Object: further variables.
+  std::chrono::sys_seconds now{};  ///< For strftime_now, which prints it without a time zone.
 };
 
-namespace jinja { struct program; }
+namespace jinja {
+struct program;
+}
 
-/// A Jinja template as Hugging Face renders it: trim_blocks and lstrip_blocks on, `raise_exception`,
-/// `strftime_now`, `tojson`, namespaces, macros, loop controls.
+/// A Jinja template as Hugging Face renders it: trim_blocks and lstrip_blocks on,
+/// `raise_exception`, `strftime_now`, `tojson`, namespaces, macros, loop controls.
 class chat_template {
 public:
   /// Errors: bad_file with line and column, unsupported naming the tag, filter or test.
