@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "runtime/base/utf8.hpp"
 #include "runtime/text/jinja/fault.hpp"
 #include "runtime/text/jinja/interpreter.hpp"
 #include "runtime/text/jinja/json.hpp"
@@ -61,7 +62,7 @@ std::string run(const jinja::program& program, const template_input& input, jinj
 }  // namespace
 
 result<chat_template> chat_template::parse(std::string source) {
-  if (!jinja::is_valid_utf8(source)) {
+  if (first_invalid_utf8(source)) {
     return failure{ec::bad_file, "chat template: it is not UTF-8", hint_for(ec::bad_file)};
   }
   try {

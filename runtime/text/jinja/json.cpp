@@ -6,6 +6,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "runtime/base/utf8.hpp"
 #include "runtime/text/jinja/compare.hpp"
 #include "runtime/text/jinja/fault.hpp"
 #include "runtime/text/jinja/numbers.hpp"
@@ -20,7 +21,7 @@ using json = nlohmann::ordered_json;
 value from_json(const json& x, uint32_t room);
 
 value text_from_json(const std::string& s) {
-  return constant_text(is_valid_utf8(s) ? s : repair_utf8(s));
+  return constant_text(first_invalid_utf8(s) ? repair_utf8(s) : s);
 }
 
 value list_from_json(const json& x, uint32_t room) {

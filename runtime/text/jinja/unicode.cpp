@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "runtime/text/jinja/unicode_tables.hpp"
+#include "runtime/text/unicode.hpp"
 
 namespace llmos::jinja {
 
@@ -86,21 +87,6 @@ void each(std::string_view s, F f) {
   }
 }
 
-/// Length of the well-formed sequence at pos, 0 if there is none.
-size_t sequence_length(std::string_view s, size_t pos) {
-  const auto byte = [&](size_t i) { return static_cast<uint8_t>(s[i]); };
-  const uint8_t b = byte(pos);
-  const size_t n = b < 0x80 ? 1 : b < 0xc2 ? 0 : b < 0xe0 ? 2 : b < 0xf0 ? 3 : b < 0xf5 ? 4 : 0;
-  if (n == 0 || pos + n > s.size()) return 0;
-  for (size_t i = 1; i < n; ++i) {
-    if (!is_continuation(s[pos + i])) return 0;
-  }
-  const bool bad_second =
-      n > 1 && ((b == 0xe0 && byte(pos + 1) < 0xa0) || (b == 0xed && byte(pos + 1) > 0x9f) ||
-                (b == 0xf0 && byte(pos + 1) < 0x90) || (b == 0xf4 && byte(pos + 1) > 0x8f));
-  return bad_second ? 0 : n;
-}
-
 template <class Drop>
 std::string_view strip_left_if(std::string_view s, Drop drop) {
   while (!s.empty()) {
@@ -147,17 +133,7 @@ char32_t previous_code_point(std::string_view s, size_t& pos) {
 }
 
 void append_utf8(std::string& out, char32_t c) {
-  if (c < 0x80) {
-    out += static_cast<char>(c);
-  } else if (c < 0x800) {
-    out += {static_cast<char>(0xc0 | (c >> 6)), static_cast<char>(0x80 | (c & 0x3f))};
-  } else if (c < 0x10000) {
-    out += {static_cast<char>(0xe0 | (c >> 12)), static_cast<char>(0x80 | ((c >> 6) & 0x3f)),
-            static_cast<char>(0x80 | (c & 0x3f))};
-  } else {
-    out += {static_cast<char>(0xf0 | (c >> 18)), static_cast<char>(0x80 | ((c >> 12) & 0x3f)),
-            static_cast<char>(0x80 | ((c >> 6) & 0x3f)), static_cast<char>(0x80 | (c & 0x3f))};
-  }
+  llmos::append_utf8(c, out);
 }
 
 std::u32string decode(std::string_view s) {
@@ -172,25 +148,12 @@ std::string encode(std::u32string_view s) {
   return out;
 }
 
-bool is_valid_utf8(std::string_view s) {
-  for (size_t pos = 0; pos < s.size();) {
-    const size_t n = sequence_length(s, pos);
-    if (n == 0) return false;
-    pos += n;
-  }
-  return true;
-}
-
 std::string repair_utf8(std::string_view s) {
   std::string out;
-  for (size_t pos = 0; pos < s.size();) {
-    const size_t n = sequence_length(s, pos);
-    if (n == 0) {
-      append_utf8(out, 0xfffd);
-    } else {
-      out += s.substr(pos, n);
-    }
-    pos += std::max<size_t>(n, 1);
+  while (!s.empty()) {
+    const utf8_step step = read_utf8(s);
+    append_utf8(out, step.code_point);
+    s.remove_prefix(step.length);
   }
   return out;
 }

@@ -18,9 +18,8 @@ void append_utf8(std::string& out, char32_t c);
 
 std::u32string decode(std::string_view s);
 std::string encode(std::u32string_view s);
-/// The bytes with every ill-formed sequence replaced by U+FFFD.
+/// The text with U+FFFD for every ill-formed sequence of bytes.
 std::string repair_utf8(std::string_view s);
-bool is_valid_utf8(std::string_view s);
 
 /// What Python's str methods of these names say of one character.
 bool is_space(char32_t c);
