@@ -1,0 +1,184 @@
+#include "runtime/schedule/generation.hpp"
+
+#include <doctest/doctest.h>
+
+#include "runtime/schedule/engine_plan.hpp"
+#include "runtime/schedule/prompt.hpp"
+#include "tests/support/temp_dir.hpp"
+#include "tests/support/tiny_model.hpp"
+
+using namespace llmos;
+using kind = generation_update::kind;
+
+namespace {
+
+loaded_model_ptr tiny() {
+  static const auto loaded = [] {
+    test::temp_dir dir;
+    test::write_tiny_model(dir.file("tiny.gguf"));
+    return load_model_file("tiny", dir.file("tiny.gguf")).value();
+  }();
+  return loaded;
+}
+
+generation start(std::vector<std::string> stop = {}, bool logprobs = false) {
+  generate_request r;
+  r.prompt = "p";
+  r.sampling.stop = std::move(stop);
+  r.sampling.logprobs = logprobs;
+  return generation{make_spec(*tiny(), r, {1}, {4}, 9).value(), tiny()->vocabulary};
+}
+
+token_event byte(uint32_t index, char c, stop_reason stop = stop_reason::none) {
+  token_event e;
+  e.id = {1};
+  e.index = index;
+  e.token.id = static_cast<token_id>(static_cast<unsigned char>(c)) + 3;
+  e.stop = stop;
+  return e;
+}
+
+}  // namespace
+
+TEST_SUITE("runtime.schedule.generation") {
+  TEST_CASE("half a character waits for its other half") {
+    auto g = start();
+    CHECK(g.accept(byte(0, '\xc3')).what == kind::none);
+    const auto u = g.accept(byte(1, '\xa9'));
+    CHECK(u.what == kind::text);
+    CHECK(u.chunk.text == "é");
+  }
+
+  TEST_CASE("an end in mid-character gives the replacement character") {
+    auto g = start();
+    const auto u = g.accept(byte(0, '\xc3', stop_reason::length));
+    CHECK(u.what == kind::finished);
+    CHECK(u.reason == finish_reason::length);
+    CHECK(u.chunk.text == "\xef\xbf\xbd");
+  }
+
+  TEST_CASE("text that could become a stop string is held back and given out at the end") {
+    auto g = start({"xyz"});
+    CHECK(g.accept(byte(0, 'a')).chunk.text == "a");
+    CHECK(g.accept(byte(1, 'x')).what == kind::none);
+    CHECK(g.accept(byte(2, 'y', stop_reason::length)).chunk.text == "xy");
+  }
+
+  TEST_CASE("a stop string ends before the engine knows") {
+    auto g = start({"xy"});
+    g.accept(byte(0, 'a'));
+    g.accept(byte(1, 'x'));
+    const auto u = g.accept(byte(2, 'y'));
+    CHECK(u.what == kind::finished);
+    CHECK(u.engine_runs);
+    CHECK(u.chunk.text.empty());
+    CHECK(g.stop_string() == "xy");
+  }
+
+  TEST_CASE("an end token has no text but counts") {
+    auto g = start();
+    g.accept(byte(0, 'a'));
+    auto e = byte(1, 'b', stop_reason::end_token);
+    e.token.id = 2;
+    const auto u = g.accept(e);
+    CHECK(u.what == kind::finished);
+    CHECK(u.reason == finish_reason::stop);
+    CHECK(u.chunk.text.empty());
+    CHECK(g.tokens().size() == 2);
+  }
+
+  TEST_CASE(
+      "repeats are dropped, gaps are noticed, the continuation starts after what was accepted") {
+    auto g = start();
+    g.accept(byte(0, 'a'));
+    CHECK(g.accept(byte(0, 'a')).what == kind::none);
+    CHECK(g.accept(byte(2, 'c')).what == kind::gap);
+    CHECK(g.continuation()->tokens == std::vector<token_id>{4, 'a' + 3});
+    CHECK(g.continuation()->num_prompt == 1);
+  }
+
+  TEST_CASE("tokens travel with their text only when asked for") {
+    auto quiet = start();
+    auto loud = start({}, true);
+    CHECK(quiet.accept(byte(0, 'a')).chunk.tokens.empty());
+    CHECK(loud.accept(byte(0, 'a')).chunk.tokens.size() == 1);
+  }
+
+  TEST_CASE("an evaluation without new tokens ends at once") {
+    auto g = start();
+    token_event e;
+    e.id = {1};
+    e.token.id = -1;
+    e.stop = stop_reason::length;
+    const auto u = g.accept(e);
+    CHECK(u.what == kind::finished);
+    CHECK(g.tokens().empty());
+  }
+}
+
+TEST_SUITE("runtime.schedule.prompt") {
+  TEST_CASE("messages go through the template, raw prompts do not") {
+    generate_request chat;
+    chat.messages = nlohmann::ordered_json::array({{{"role", "user"}, {"content", "hi"}}});
+    const auto tokens = encode_prompt(*tiny(), chat, {}).value();
+    CHECK(tiny()->vocabulary->decode(tokens, true) ==
+          "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n");
+    CHECK(tokens.front() == 1);
+    generate_request raw;
+    raw.prompt = "hi";
+    CHECK(encode_prompt(*tiny(), raw, {}).value().size() == 2);
+  }
+
+  TEST_CASE("a prompt that is no prompt is refused") {
+    generate_request r;
+    CHECK(encode_prompt(*tiny(), r, {}).error().code == ec::invalid_argument);
+    r.prompt = "x";
+    r.messages = nlohmann::ordered_json::array();
+    CHECK(encode_prompt(*tiny(), r, {}).error().text ==
+          "both messages and a raw prompt were given");
+  }
+
+  TEST_CASE("ids that end a sequence follow ignore_eos") {
+    generate_request r;
+    r.sampling.stop_token_ids = {50};
+    auto s = make_spec(*tiny(), r, {1}, {4}, 9).value();
+    CHECK(s->end_ids.size() == 1 + s->eog_ids.size());
+    r.sampling.ignore_eos = true;
+    s = make_spec(*tiny(), r, {1}, {4}, 9).value();
+    CHECK(s->end_ids == std::vector<token_id>{50});
+  }
+}
+
+TEST_SUITE("runtime.schedule.engine_plan") {
+  TEST_CASE("the KV pool is sized by the key, or by the memory that is free") {
+    struct row {
+      const char* name;
+      uint32_t context;
+      uint64_t kv_bytes, free;
+      ec want;
+      uint32_t want_context, want_blocks;
+    };
+    // The tiny model has a context of 4096 and takes 128 bytes of KV per token, 2048 per block.
+    const row table[] = {
+        {"room for four contexts", 0, 0, 1ull << 30, ec::none, 4096, 4 * 256},
+        {"a quarter of little memory", 0, 0, 4 * 600 * 2048, ec::none, 4096, 600},
+        {"one context at least", 0, 0, 2 * 4096 * 128, ec::none, 4096, 256},
+        {"less context when memory is short", 0, 0, 2 * 1000 * 128, ec::none, 1000, 63},
+        {"an asked context is not cut", 4096, 0, 2 * 1000 * 128, ec::out_of_memory, 0, 0},
+        {"bytes as asked", 512, 100 * 2048, 1 << 30, ec::none, 512, 100},
+        {"bytes too few for the context", 512, 10 * 2048, 1 << 30, ec::out_of_memory, 0, 0},
+        {"a context beyond the model's", 5000, 0, 1 << 30, ec::invalid_argument, 0, 0},
+    };
+    for (const auto& r : table) {
+      CAPTURE(r.name);
+      node_config c;
+      c.engine.context = r.context;
+      c.engine.kv_bytes = r.kv_bytes;
+      const auto plan = plan_engine(*tiny()->weights, c, r.free);
+      CHECK((plan.ok() ? ec::none : plan.error().code) == r.want);
+      if (!plan.ok()) continue;
+      CHECK(plan.value().schedule.max_context == r.want_context);
+      CHECK(plan.value().device.num_blocks == r.want_blocks);
+    }
+  }
+}

@@ -1,0 +1,123 @@
+#include "tests/support/engine_rig.hpp"
+
+#include <cstdio>
+#include <cstring>
+#include <utility>
+
+#include "runtime/base/check.hpp"
+
+namespace llmos::test {
+
+bool operator==(const recorded_output& a, const recorded_output& b) {
+  if (a.tokens != b.tokens || a.logits.size() != b.logits.size()) return false;
+  for (size_t i = 0; i < a.logits.size(); ++i) {
+    const auto bytes = a.logits[i].size() * sizeof(float);
+    if (a.logits[i].size() != b.logits[i].size() ||
+        std::memcmp(a.logits[i].data(), b.logits[i].data(), bytes) != 0) {
+      return false;
+    }
+  }
+  return true;
+}
+
+/// Hands everything on and keeps a copy of the logits.
+class engine_rig::recording_backend : public backend {
+public:
+  recording_backend(std::unique_ptr<backend> inner, std::vector<float>* copy)
+      : inner_(std::move(inner)), copy_(copy) {}
+  const backend_info& info() const override { return inner_->info(); }
+  const backend_limits& limits() const override { return inner_->limits(); }
+  result<std::span<const float>> forward(const step_batch& batch) override {
+    auto logits = inner_->forward(batch);
+    if (logits) copy_->assign(logits->begin(), logits->end());
+    return logits;
+  }
+  result<void> copy_blocks(std::span<const block_id> from, std::span<const block_id> to) override {
+    return inner_->copy_blocks(from, to);
+  }
+
+private:
+  std::unique_ptr<backend> inner_;
+  std::vector<float>* copy_;
+};
+
+engine_rig::engine_rig(std::shared_ptr<const model> m, const std::string& backend_name,
+                       scheduler_limits limits, uint32_t num_threads)
+    : n_vocab_(m->hp.n_vocab),
+      scheduler_(limits),
+      memory_(limits.num_blocks, limits.block_tokens, "rig") {
+  const backend_limits device{.max_rows = limits.max_step_tokens,
+                              .max_logits = limits.max_running,
+                              .max_seqs = limits.max_running,
+                              .max_context = limits.max_context,
+                              .num_blocks = limits.num_blocks,
+                              .block_tokens = limits.block_tokens,
+                              .num_threads = num_threads};
+  auto inner = make_backend(backend_name, std::move(m), device);
+  if (!inner) std::fprintf(stderr, "%s\n", to_string(inner.error()).c_str());
+  runner_ = std::make_unique<step_runner>(
+      std::make_unique<recording_backend>(std::move(*inner), &last_logits_), n_vocab_);
+}
+
+engine_rig::~engine_rig() = default;
+
+void engine_rig::submit(spec_ptr spec) {
+  LLMOS_CHECK(scheduler_.enqueue(std::move(spec)).ok());
+}
+
+bool engine_rig::step() {
+  settle();
+  auto plan = scheduler_.next_step();
+  for (int tries = 0; tries < 4 && !plan; ++tries) {
+    settle();
+    plan = scheduler_.next_step();
+  }
+  if (!plan) return false;
+  const auto done = runner_->run(*plan);
+  LLMOS_CHECK(done.error.code == ec::none);
+  record(done);
+  scheduler_.step_done(done);
+  settle();
+  return true;
+}
+
+void engine_rig::run() {
+  while (step()) {
+  }
+}
+
+void engine_rig::record(const step_result& done) {
+  for (size_t row = 0; row < done.tokens.size(); ++row) {
+    auto& mine = output[done.tokens[row].id.value];
+    const auto begin = last_logits_.begin() + static_cast<std::ptrdiff_t>(row * n_vocab_);
+    mine.tokens.push_back(done.tokens[row].token.id);
+    mine.logits.emplace_back(begin, begin + n_vocab_);
+  }
+}
+
+void engine_rig::settle() {
+  for (;;) {
+    auto out = scheduler_.drain();
+    for (const auto& e : out.tokens) cached[e.id.value] = e.num_cached;
+    for (const auto& s : out.seals) memory_.seal(s.tenant, *s.tokens, s.blocks);
+    LLMOS_CHECK(memory_.release(out.released).ok());
+    for (const auto& r : out.reserves) scheduler_.on_reserved(answer(r));
+    if (out.lease > 0) scheduler_.on_leased(memory_.take_up_to(out.lease));
+    if (out.reserves.empty() && out.lease == 0) return;
+  }
+}
+
+reserve_reply engine_rig::answer(const reserve_request& r) {
+  auto match = memory_.match(r.tenant, *r.tokens);
+  reserve_reply reply{r.id, false, match.blocks, match.num_tokens};
+  auto fresh = memory_.take(r.num_blocks - static_cast<uint32_t>(match.blocks.size()));
+  reply.granted = fresh.ok();
+  if (fresh) {
+    reply.blocks.insert(reply.blocks.end(), fresh->begin(), fresh->end());
+  } else {
+    LLMOS_CHECK(memory_.release(match.blocks).ok());
+  }
+  return reply;
+}
+
+}  // namespace llmos::test
