@@ -1,6 +1,6 @@
 #include <doctest/doctest.h>
 
-#include <cstdlib>
+#include <algorithm>
 #include <random>
 
 #include "tests/support/default_model.hpp"
@@ -99,15 +99,17 @@ void check_batch(const std::shared_ptr<const model>& m, mix& r, const spec_ptr& 
   CHECK(rig.output.at(1) == want);
 }
 
-/// The same request while an older one grows and takes its blocks away in mid-generation.
+/// The same request while an older one grows and takes its blocks away in mid-generation: both
+/// fill the pool, and the older one needs another block after three tokens.
 void check_preemption(const std::shared_ptr<const model>& m, mix& r, const spec_ptr& target,
                       const recorded_output& want) {
   auto limits = roomy();
-  const auto total = target->num_prompt + target->sampling.max_tokens;
-  limits.num_blocks = total / 16 + 3;
-  limits.max_context = limits.num_blocks * 16;
+  const auto reserved = target->num_prompt / 16 + 1;
+  const auto at_the_end = (target->num_prompt + target->sampling.max_tokens + 15) / 16;
+  limits.num_blocks = std::max(at_the_end, reserved + 1);
+  const auto older = 16 * (limits.num_blocks - reserved) - 3;
   engine_rig rig{m, "cpu", limits};
-  rig.submit(r.spec(100, r.prompt(1, 5000), limits.max_context - 1));
+  rig.submit(r.spec(100, r.prompt(older, 5000), 10));
   rig.submit(target);
   rig.run();
   CHECK(rig.stats().preemptions > 0);
