@@ -158,6 +158,11 @@ result<batch_job> parse_job(std::string_view text, const std::string& path,
   job.concurrency = head.concurrency;
   job.output = head.output.empty() || head.output == "-" ? head.output : beside(path, head.output);
   if (job.output.empty() && !job.print) job.output = "-";  // the lines must go somewhere
+  if (job.output == "-" && job.print) {
+    return error_at(path, root.find("output")->place,
+                    "output: - and print: true both go to standard output",
+                    "leave one of them out");
+  }
   job.items = items.take();
   if (job.items.empty()) {
     return error_at(path, (is_set(head.items) ? head.items : head.items_from).place, "no items",

@@ -18,7 +18,7 @@ job_run::job_run(const batch_job& job, const std::vector<bool>& is_done) : job_(
 }
 
 std::optional<size_t> job_run::next() {
-  const size_t num_open = num_sent_ + open_.size();
+  const size_t num_open = num_sent_ + num_accepted_;
   if (waiting_.empty() || is_paused_ || num_open >= job_.concurrency) return std::nullopt;
   const size_t index = waiting_.front();
   waiting_.pop_front();
@@ -30,6 +30,7 @@ std::optional<ended_item> job_run::accepted(size_t index, request_id id) {
   --num_sent_;
   const auto it = open_.try_emplace(id).first;
   it->second.index = index;
+  ++num_accepted_;
   return close(it);
 }
 
@@ -72,6 +73,7 @@ std::optional<ended_item> job_run::close(open_map::iterator it) {
   if (!request.index || !request.has_ended) return std::nullopt;
   ended_item ended{*request.index, std::move(request.what)};
   open_.erase(it);
+  --num_accepted_;
   is_paused_ = false;
   auto& done = ended.what.done;
   if (done && done->reason == finish_reason::cancelled) {
@@ -100,7 +102,7 @@ std::vector<request_id> job_run::running() const {
 
 job_counts job_run::counts() const {
   auto out = counts_;
-  out.running = num_sent_ + open_.size();
+  out.running = num_sent_ + num_accepted_;
   return out;
 }
 

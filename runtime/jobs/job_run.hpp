@@ -53,12 +53,12 @@ public:
   std::vector<request_id> running() const;
 
   /// Nothing is open and nothing will be sent.
-  bool is_finished() const { return waiting_.empty() && num_sent_ == 0 && open_.empty(); }
+  bool is_finished() const { return waiting_.empty() && num_sent_ == 0 && num_accepted_ == 0; }
   job_counts counts() const;
 
 private:
   struct open_request {
-    std::optional<size_t> index;  // unknown until accepted
+    std::optional<size_t> index;  // unknown until accepted; for ever, if that answer was lost
     outcome what;
     bool has_ended = false;
   };
@@ -68,7 +68,8 @@ private:
 
   const batch_job& job_;
   std::deque<size_t> waiting_;
-  size_t num_sent_ = 0;  // not answered yet
+  size_t num_sent_ = 0;      // not answered yet
+  size_t num_accepted_ = 0;  // open, with an index
   open_map open_;
   job_counts counts_;
   bool is_paused_ = false;

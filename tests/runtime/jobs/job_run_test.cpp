@@ -65,6 +65,20 @@ TEST_SUITE("runtime.jobs.job_run") {
     CHECK(run.is_finished());
   }
 
+  TEST_CASE("a request whose acceptance was lost does not keep the job open") {
+    const auto job = job_of(1, 1);
+    job_run run{job, {}};
+    run.next();
+    run.on_chunk({{7}, "lost", {}});
+    CHECK(!run.refused(0, {ec::overloaded, "the kernel is restarting", ""}));
+    run.resume();
+    CHECK(run.next() == 0);
+    CHECK(!run.accepted(0, {8}));
+    CHECK(!run.on_done(done_of(7)));
+    CHECK(run.on_done(done_of(8))->what.text.empty());
+    CHECK(run.is_finished());
+  }
+
   TEST_CASE("an overloaded node gets the item again after something ended") {
     const auto job = job_of(3, 3);
     job_run run{job, {}};
@@ -146,7 +160,7 @@ TEST_SUITE("runtime.jobs.job_run") {
       };
       while (!run.is_finished()) {
         while (const auto i = run.next()) open.push_back({*i});
-        REQUIRE(run.counts().running <= 2 * job.concurrency);
+        REQUIRE(run.counts().running <= job.concurrency);
         auto& s = open[rng() % open.size()];
         const request_id id{static_cast<uint64_t>(&s - open.data()) + 1};
         switch (rng() % 4) {

@@ -106,8 +106,6 @@ items:
 
   TEST_CASE("printing alone writes no lines") {
     CHECK(parse_job("{print: true, items: [{prompt: a}]}", "j.yaml", {})->output.empty());
-    CHECK(parse_job("{print: true, output: '-', items: [{prompt: a}]}", "j.yaml", {})->output ==
-          "-");
     CHECK(parse_job("{output: /tmp/x, items: [{prompt: a}]}", "j.yaml", {})->output == "/tmp/x");
   }
 
@@ -167,6 +165,8 @@ items:
          "dir/job.yaml:3:5: the id \"2\" is that of item 1"},
         {"defaults with an id", "defaults: {id: x}\nitems: [{prompt: a}]\n",
          "dir/job.yaml:1:11: defaults: id and model do not belong here"},
+        {"two uses of standard output", "print: true\noutput: '-'\nitems: [{prompt: a}]\n",
+         "dir/job.yaml:2:9: output: - and print: true both go to standard output"},
         {"both sources", "items: []\nitems_from: x.csv\n",
          "dir/job.yaml:1:1: both items and items_from"},
         {"a source that is none", "items_from: [a]\n",

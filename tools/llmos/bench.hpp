@@ -1,0 +1,44 @@
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
+
+#include "runtime/backend/backend.hpp"
+#include "runtime/config/node_config.hpp"
+
+namespace llmos {
+
+struct bench_options {
+  std::string model;
+  uint32_t prompt_tokens = 512;
+  uint32_t decode_tokens = 64;
+  std::vector<uint32_t> depths = {1024};
+  std::vector<uint32_t> concurrent = {1, 4, 16};
+  uint32_t repeats = 3;
+};
+
+/// One line of the table: tokens per second, one value per repeat, and their median.
+struct bench_row {
+  std::string what;  ///< "prefill 512", "decode 64 at 1024", "16 concurrent"
+  uint64_t num_tokens = 0;
+  std::vector<double> tokens_per_s;
+  double first_token_ms = 0;  ///< Median over requests and repeats; 0 where there is none.
+
+  double median() const;
+};
+
+/// The middle of the values (of the two middle ones, their mean). REQUIRES: !values.empty().
+double median_of(std::vector<double> values);
+
+/// Prefill and decode of one sequence, straight on the backend. Errors: those of make_backend and
+/// forward.
+result<std::vector<bench_row>> bench_backend(const bench_options& o, const node_config& config,
+                                             std::shared_ptr<const model> weights,
+                                             backend_info& device);
+
+/// N requests at once through the whole system. Errors: those of a request.
+result<std::vector<bench_row>> bench_node(const bench_options& o, const node_config& config);
+
+}  // namespace llmos

@@ -1,0 +1,127 @@
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "runtime/config/model_path.hpp"
+#include "runtime/model/model.hpp"
+#include "tools/llmos/bench.hpp"
+#include "tools/llmos/commands.hpp"
+#include "tools/llmos/model_tools.hpp"
+#include "tools/llmos/output.hpp"
+
+namespace llmos {
+
+namespace {
+
+struct bench_command_options {
+  bench_options bench;
+  bool as_json = false;
+};
+
+struct bench_report {
+  std::string model;
+  uint64_t model_bytes = 0;
+  backend_info device;
+  std::vector<bench_row> rows;
+};
+
+std::string table(const bench_report& r, uint32_t repeats) {
+  char line[200];
+  std::snprintf(line, sizeof line, "%s, %.1f MB, %s backend, %s; medians of %u\n\n",
+                r.model.c_str(), static_cast<double>(r.model_bytes) / 1e6, r.device.name.c_str(),
+                r.device.device.c_str(), repeats);
+  std::string out = line;
+  for (const auto& row : r.rows) {
+    std::snprintf(line, sizeof line, "%-24s %10.1f tokens/s", row.what.c_str(), row.median());
+    out += line;
+    if (row.first_token_ms != 0) {
+      std::snprintf(line, sizeof line, "   first token %.0f ms", row.first_token_ms);
+      out += line;
+    }
+    out += '\n';
+  }
+  return out;
+}
+
+std::string json(const bench_report& r, uint32_t repeats) {
+  auto rows = nlohmann::ordered_json::array();
+  for (const auto& row : r.rows) {
+    nlohmann::ordered_json x = {{"what", row.what},
+                                {"tokens", row.num_tokens},
+                                {"tokens_per_s", row.median()},
+                                {"samples", row.tokens_per_s}};
+    if (row.first_token_ms != 0) x["first_token_ms"] = row.first_token_ms;
+    rows.push_back(std::move(x));
+  }
+  const nlohmann::ordered_json out = {{"version", LLMOS_VERSION},
+                                      {"build_type", LLMOS_BUILD_TYPE},
+                                      {"model", r.model},
+                                      {"model_bytes", r.model_bytes},
+                                      {"backend", r.device.name},
+                                      {"device", r.device.device},
+                                      {"numerics", r.device.numerics},
+                                      {"weight_bytes", r.device.weight_bytes},
+                                      {"kv_bytes", r.device.kv_bytes},
+                                      {"repeats", repeats},
+                                      {"rows", std::move(rows)}};
+  return out.dump(2) + "\n";
+}
+
+exit_code run(const bench_command_options& o, const global_options& global) {
+  LLMOS_CLI_TRY(const auto config, effective_config(global));
+  LLMOS_CLI_TRY(const auto found, find_model_file(config, o.bench.model));
+  bench_report report_;
+  report_.model = found.name;
+  report_.model_bytes = found.bytes;
+  {
+    LLMOS_CLI_TRY(const auto file, open_model_file(config, o.bench.model));
+    LLMOS_CLI_TRY(const auto weights, load_model(file));
+    LLMOS_CLI_TRY(report_.rows, bench_backend(o.bench, config, weights, report_.device));
+  }
+  LLMOS_CLI_TRY(auto rows, bench_node(o.bench, config));
+  report_.rows.insert(report_.rows.end(), rows.begin(), rows.end());
+  LLMOS_CLI_TRY_VOID(
+      write_out(o.as_json ? json(report_, o.bench.repeats) : table(report_, o.bench.repeats)));
+  return exit_code::ok;
+}
+
+}  // namespace
+
+void add_bench(command_line& line) {
+  const auto define = [](CLI::App& app, bench_command_options& o) {
+    auto& b = o.bench;
+    const auto tokens = CLI::Range(1, 1 << 20);
+    app.add_option("--model", b.model, "A GGUF file or a model's name")->type_name("FILE|NAME");
+    app.add_option("--prompt-tokens", b.prompt_tokens, "Length of the prefill")
+        ->type_name("N")
+        ->check(tokens)
+        ->capture_default_str();
+    app.add_option("--decode-tokens", b.decode_tokens, "Tokens to generate")
+        ->type_name("N")
+        ->check(tokens)
+        ->capture_default_str();
+    app.add_option("--depths", b.depths, "Also decode after so many tokens")
+        ->type_name("N,N,...")
+        ->delimiter(',')
+        ->check(tokens)
+        ->capture_default_str();
+    app.add_option("--concurrent", b.concurrent, "Requests at once through the whole system")
+        ->type_name("N,N,...")
+        ->delimiter(',')
+        ->check(CLI::Range(1, 4096))
+        ->capture_default_str();
+    app.add_option("--repeats", b.repeats, "Measurements of each; medians are shown")
+        ->type_name("N")
+        ->check(CLI::Range(1, 1000))
+        ->capture_default_str();
+    app.add_flag("--json", o.as_json, "Print JSON for a program");
+    app.footer(
+        "Examples:\n"
+        "  llmos bench\n"
+        "  llmos bench --prompt-tokens 2048 --depths 1024,4096 --concurrent 1,8 --json\n"
+        "  llmos --set engine.threads=1 bench");
+  };
+  add_command<bench_command_options>(line, "bench", "Measure prefill, decode and many at once",
+                                     define, run);
+}
+
+}  // namespace llmos

@@ -1,0 +1,29 @@
+#include "tools/llmos/model_tools.hpp"
+
+#include "runtime/base/checked.hpp"
+#include "runtime/config/model_path.hpp"
+
+namespace llmos {
+
+result<std::shared_ptr<const gguf_file>> open_model_file(const node_config& config,
+                                                         const std::string& model) {
+  LLMOS_TRY(const model_file found, find_model_file(config, model));
+  return gguf_file::open(found.path);
+}
+
+result<std::unique_ptr<backend>> make_solo_backend(const node_config& config,
+                                                   std::shared_ptr<const model> weights,
+                                                   const std::string& backend_name,
+                                                   uint32_t num_tokens, uint32_t max_logits) {
+  backend_limits limits;
+  limits.max_rows = config.engine.step_tokens;
+  limits.max_logits = max_logits;
+  limits.max_seqs = 1;
+  limits.max_context = num_tokens;
+  limits.block_tokens = config.engine.block_tokens;
+  limits.num_blocks = ceil_div(num_tokens, config.engine.block_tokens);
+  limits.num_threads = config.engine.threads;
+  return make_backend(backend_name, std::move(weights), limits);
+}
+
+}  // namespace llmos
