@@ -6,6 +6,7 @@ namespace llmos {
 
 // One function per subcommand, each in its cmd_*.cpp.
 void add_run(command_line& line);
+void add_shell(command_line& line);
 void add_batch(command_line& line);
 void add_models(command_line& line);
 void add_inspect(command_line& line);

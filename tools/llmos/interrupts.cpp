@@ -13,21 +13,12 @@
 
 namespace llmos {
 
-namespace {
-
-sigset_t watched_signals() {
-  sigset_t set;
-  sigemptyset(&set);
-  for (const int s : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&set, s);
-  return set;
-}
-
-}  // namespace
-
-interrupts::interrupts() {
-  const auto set = watched_signals();
-  LLMOS_CHECK(pthread_sigmask(SIG_BLOCK, &set, nullptr) == 0);
-  signal_fd_ = ::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+interrupts::interrupts(const std::vector<int>& more) {
+  sigemptyset(&watched_);
+  for (const int s : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&watched_, s);
+  for (const int s : more) sigaddset(&watched_, s);
+  LLMOS_CHECK(pthread_sigmask(SIG_BLOCK, &watched_, nullptr) == 0);
+  signal_fd_ = ::signalfd(-1, &watched_, SFD_CLOEXEC | SFD_NONBLOCK);
   event_fd_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   LLMOS_CHECK(signal_fd_ >= 0 && event_fd_ >= 0);
 }
@@ -42,12 +33,16 @@ void interrupts::notify() {
   LLMOS_CHECK(::write(event_fd_, &one, sizeof one) == sizeof one);
 }
 
+/// The number of a signal that has come, or 0.
+int interrupts::take_signal() {
+  signalfd_siginfo signal{};
+  const bool came = ::read(signal_fd_, &signal, sizeof signal) == sizeof signal;
+  return came ? static_cast<int>(signal.ssi_signo) : 0;
+}
+
 int interrupts::wait() {
   for (;;) {
-    signalfd_siginfo signal{};
-    if (::read(signal_fd_, &signal, sizeof signal) == sizeof signal) {
-      return static_cast<int>(signal.ssi_signo);
-    }
+    if (const int signal = take_signal()) return signal;
     uint64_t count = 0;
     if (::read(event_fd_, &count, sizeof count) == sizeof count) return 0;
     pollfd fds[] = {{signal_fd_, POLLIN, 0}, {event_fd_, POLLIN, 0}};
@@ -55,9 +50,16 @@ int interrupts::wait() {
   }
 }
 
+int interrupts::wait_readable(int fd) {
+  for (;;) {
+    if (const int signal = take_signal()) return signal;
+    pollfd fds[] = {{signal_fd_, POLLIN, 0}, {fd, POLLIN, 0}};
+    if (::poll(fds, 2, -1) > 0 && fds[1].revents != 0) return 0;
+  }
+}
+
 void interrupts::release() {
-  const auto set = watched_signals();
-  pthread_sigmask(SIG_UNBLOCK, &set, nullptr);  // of this thread: it is then the one they reach
+  pthread_sigmask(SIG_UNBLOCK, &watched_, nullptr);  // of this thread: it is then the one they reach
 }
 
 }  // namespace llmos
