@@ -59,7 +59,8 @@ int interrupts::wait_readable(int fd) {
 }
 
 void interrupts::release() {
-  pthread_sigmask(SIG_UNBLOCK, &watched_, nullptr);  // of this thread: it is then the one they reach
+  pthread_sigmask(SIG_UNBLOCK, &watched_,
+                  nullptr);  // of this thread: it is then the one they reach
 }
 
 }  // namespace llmos

@@ -122,6 +122,7 @@ void line_editor::history_failed(const failure& why) {
 }
 
 void line_editor::remember(const std::string& input) {
+  if (input.empty() || first_invalid_utf8(input)) return;
   HistEventW event;
   const auto wide = widen(input);
   const bool repeated = ::history_w(history_, &event, H_FIRST) == 0 && event.str == wide;
@@ -136,6 +137,8 @@ line_event line_editor::read(bool more) {
   event_.reset();
   // Asks the terminal to mark pastes, so that their line ends do not send them in pieces.
   if (!is_dumb_) std::fputs("\x1b[?2004h", stdout);
+  // Before the prompt is shown, or what is typed at its sight would be echoed twice.
+  ::el_wset(el_, EL_PREP_TERM, 1);
   int count = 0;
   const wchar_t* line = ::el_wgets(el_, &count);
   if (!is_dumb_) std::fputs("\x1b[?2004l", stdout);
@@ -245,10 +248,10 @@ void line_editor::show_options(const std::vector<std::string>& options) const {
 unsigned char line_editor::paste(EditLine* el, int) {
   constexpr std::wstring_view end = L"\x1b[201~";
   std::wstring text;
-  for (wchar_t c = 0, last = 0; !text.ends_with(end); last = c) {
+  while (!text.ends_with(end)) {  // the terminal turns a paste's carriage returns into line ends
+    wchar_t c = 0;
     if (::el_wgetc(el, &c) != 1) return CC_EOF;
-    if (c == L'\n' && last == L'\r') continue;
-    text += c == L'\r' ? L'\n' : c;
+    text += c;
   }
   text.resize(text.size() - end.size());
   return ::el_winsertstr(el, text.c_str()) == 0 ? CC_REFRESH : CC_ERROR;

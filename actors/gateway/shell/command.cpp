@@ -119,7 +119,7 @@ std::optional<std::string> nearest_verb(std::string_view name) {
 
 failure unknown_command(std::string_view name) {
   const auto near = nearest_verb(name);
-  return {ec::not_found, "unknown command /" + printable(name, max_shown_bytes),
+  return {ec::invalid_argument, "unknown command /" + printable(name, max_shown_bytes),
           (near ? "did you mean /" + *near + "? " : "/help lists the commands. ") +
               "// at the start sends the line as a question"};
 }

@@ -67,8 +67,8 @@ using shell_line = std::variant<std::monostate, std::string, shell_command>;
 /// Reads one input. `/name …` is a command, `//…` a question that begins with one slash, white
 /// space alone is nothing, the rest is a question. A word may stand in quotes ("a b", 'a b');
 /// outside single quotes a backslash takes the next character as it is.
-/// Errors: not_found (unknown command, with the nearest), invalid_argument (arguments missing, too
-/// many or badly quoted, with the usage).
+/// Errors: invalid_argument: an unknown command (with the nearest), arguments missing, too many or
+/// badly quoted (with the usage).
 result<shell_line> parse_shell_line(std::string_view line);
 
 /// "/set KEY VALUE" and what it does, one command per line.

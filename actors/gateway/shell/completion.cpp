@@ -100,7 +100,8 @@ completion complete(std::string_view before, const completion_sources& sources) 
     out.options = command_names();
   } else {
     const auto command = before.substr(0, before.find(' '));
-    const bool is_first = word_begin(before.substr(0, out.begin - 1)) == 0;
+    const auto earlier = before.substr(0, before.find_last_not_of(' ', out.begin - 1) + 1);
+    const bool is_first = word_begin(earlier) == 0;
     if (is_first) out.options = first_argument(command, word, sources);
   }
   keep_matching(out.options, word);

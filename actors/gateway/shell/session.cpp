@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "runtime/base/home.hpp"
+#include "runtime/base/nearest.hpp"
 #include "runtime/base/write_file.hpp"
 #include "runtime/config/keys.hpp"
 #include "runtime/sampling/weights.hpp"
@@ -24,6 +25,16 @@ std::vector<config_key> chat_keys(sampling_params& x) {
   auto keys = keys_of(x);
   std::erase_if(keys, [](const config_key& k) { return k.name.ends_with("logprobs"); });
   return keys;
+}
+
+result<config_key> find_chat_key(sampling_params& x, std::string_view name) {
+  const auto keys = chat_keys(x);
+  if (auto key = find_key(keys, name)) return key;
+  std::vector<std::string> names{timing_key};
+  for (const auto& k : keys) names.push_back(k.name);
+  const auto near = nearest_name(name, names);
+  return failure{ec::invalid_argument, "/set: unknown key " + quote_short(name),
+                 near ? "did you mean " + *near + "?" : "/set lists the keys"};
 }
 
 result<bool> read_switch(std::string_view value) {
@@ -142,7 +153,7 @@ result<void> chat_session::set(std::string_view key, std::string_view value) {
     return {};
   }
   auto changed = sampling_;
-  LLMOS_TRY(const auto slot, find_key(chat_keys(changed), key));
+  LLMOS_TRY(const auto slot, find_chat_key(changed, key));
   LLMOS_TRY_VOID(assign_text(slot, value));
   LLMOS_TRY_VOID(validate(changed, max_sampling_vocab));
   sampling_ = std::move(changed);
@@ -154,7 +165,7 @@ result<std::string> chat_session::explain(std::string_view key) {
     return std::string{timing_key} + " = " + (timing ? "on" : "off") + "\n" + timing_doc +
            " Allowed: on or off.\n";
   }
-  LLMOS_TRY(const auto slot, find_key(chat_keys(sampling_), key));
+  LLMOS_TRY(const auto slot, find_chat_key(sampling_, key));
   return slot.name + " = " + render_value(slot) + "\n" + std::string{slot.doc} +
          " Allowed: " + allowed_values(slot) + ".\n";
 }

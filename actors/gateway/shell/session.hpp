@@ -48,9 +48,9 @@ public:
 
   /// "temperature", "timing", …: what /set takes.
   std::vector<std::string> keys();
-  /// Sets one key. Errors: not_found (the nearest), invalid_argument (what is allowed).
+  /// Sets one key. Errors: invalid_argument (the nearest key, or what is allowed).
   result<void> set(std::string_view key, std::string_view value);
-  /// Value, meaning and range of one key. Errors: not_found.
+  /// Value, meaning and range of one key. Errors: invalid_argument.
   result<std::string> explain(std::string_view key);
 
   /// Texts of /show.

@@ -66,13 +66,14 @@ TEST_SUITE("actors.gateway.shell.command") {
     };
     const row table[] = {
         {"/helo",
-         "not_found: unknown command /helo (did you mean /help? // at the start sends the line as "
+         "invalid_argument: unknown command /helo (did you mean /help? // at the start sends the "
+         "line as "
          "a question)"},
         {"/",
-         "not_found: unknown command / (/help lists the commands. // at the start sends the "
+         "invalid_argument: unknown command / (/help lists the commands. // at the start sends the "
          "line as a question)"},
         {"/\x1b[2J",
-         "not_found: unknown command /\\x1b[2J (/help lists the commands. // at the "
+         "invalid_argument: unknown command /\\x1b[2J (/help lists the commands. // at the "
          "start sends the line as a question)"},
         {"/kill", "invalid_argument: /kill: needs ID (usage: /kill ID)"},
         {"/kill 1 2",

@@ -49,6 +49,8 @@ TEST_SUITE("actors.gateway.shell.completion") {
         {"/set t", "5:temperature timing top_k top_p, common t"},
         {"/set te", "5:temperature, common temperature"},
         {"/set top_", "5:top_k top_p, common top_"},
+        {"/set  te", "6:temperature, common temperature"},
+        {"/set top_k  1", "12:, common "},
         {"/set top_k 1", "11:, common "},
         {"/show hi", "6:history, common history"},
         {"/load q", "6:qwen, common qwen"},

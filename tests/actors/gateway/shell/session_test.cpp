@@ -32,8 +32,8 @@ void turn(chat_session& s, const std::string& question, const std::string& answe
 std::string render(const json& messages) {
   std::string out;
   for (const auto& m : messages) {
-    out += (out.empty() ? "" : " ") + m["role"].get<std::string>() + ":" +
-           m["content"].get<std::string>();
+    if (!out.empty()) out += ' ';
+    out += m["role"].get<std::string>() + ":" + m["content"].get<std::string>();
   }
   return out;
 }
@@ -130,12 +130,14 @@ TEST_SUITE("actors.gateway.shell.session") {
     chat_session s{node_config{}};
     const auto before = s.show_settings();
     CHECK(to_string(s.set("temprature", "1").error()) ==
-          "not_found: unknown key \"temprature\" (did you mean temperature?)");
+          "invalid_argument: /set: unknown key \"temprature\" (did you mean temperature?)");
+    CHECK(s.set("timin", "on").error().hint == "did you mean timing?");
+    CHECK(s.set("frobnicate", "1").error().hint == "/set lists the keys");
     CHECK(s.set("temperature", "hot").error().code == ec::invalid_argument);
     CHECK(s.set("temperature", "-1").error().hint == "allowed: 0 to 100");
     CHECK(s.set("temperature", "nan").error().code == ec::invalid_argument);
     CHECK(s.set("timing", "maybe").error().hint == "allowed: on or off");
-    CHECK(s.set("logprobs", "true").error().code == ec::not_found);
+    CHECK(s.set("logprobs", "true").error().code == ec::invalid_argument);
     CHECK(s.show_settings() == before);
   }
 
@@ -150,7 +152,7 @@ TEST_SUITE("actors.gateway.shell.session") {
       CHECK(text->find("Allowed: ") != text->npos);
       CHECK(all.find(key + " ") != all.npos);
     }
-    CHECK(s.explain("nothing").error().code == ec::not_found);
+    CHECK(s.explain("nothing").error().code == ec::invalid_argument);
     const auto keys = s.keys();
     CHECK(std::count(keys.begin(), keys.end(), "temperature") == 1);
     CHECK(std::count(keys.begin(), keys.end(), "logprobs") == 0);
