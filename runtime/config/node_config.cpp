@@ -50,11 +50,11 @@ result<void> validate(const node_config& config) {
         "raise engine.context or lower engine.block_tokens"};
   }
   if (config.sampling.min_tokens > config.sampling.max_tokens) {
-    return failure{ec::invalid_argument,
-                   "sampling.min_tokens is " + std::to_string(config.sampling.min_tokens) +
-                       ", more than sampling.max_tokens = " +
-                       std::to_string(config.sampling.max_tokens),
-                   "lower sampling.min_tokens or raise sampling.max_tokens"};
+    return failure{
+        ec::invalid_argument,
+        "sampling.min_tokens is " + std::to_string(config.sampling.min_tokens) +
+            ", more than sampling.max_tokens = " + std::to_string(config.sampling.max_tokens),
+        "lower sampling.min_tokens or raise sampling.max_tokens"};
   }
   return {};
 }

@@ -60,15 +60,13 @@ items:
     CHECK(job->output == "dir/out.jsonl");
     CHECK(!job->print);
     REQUIRE(job->items.size() == 5);
-    CHECK(
-        render(job->items[0]) ==
-        R"(1 [{"role":"system","content":"Speak English."},{"role":"user","content":"One?"}] model=tiny)");
-    CHECK(
-        render(job->items[1]) ==
-        R"(two [{"role":"system","content":"Speak Greek."},{"role":"user","content":"Two apples?"}] model=tiny)");
-    CHECK(
-        render(job->items[2]) ==
-        R"(3 [{"role":"user","content":"Hi English"},{"role":"assistant","content":"Yes"}] model=other deadline=5000)");
+    CHECK(render(job->items[0]) == R"(1 [{"role":"system","content":"Speak English."},)"
+                                   R"({"role":"user","content":"One?"}] model=tiny)");
+    CHECK(render(job->items[1]) == R"(two [{"role":"system","content":"Speak Greek."},)"
+                                   R"({"role":"user","content":"Two apples?"}] model=tiny)");
+    CHECK(render(job->items[2]) ==
+          R"(3 [{"role":"user","content":"Hi English"},)"
+          R"({"role":"assistant","content":"Yes"}] model=other deadline=5000)");
     CHECK(render(job->items[3]) ==
           R"(4 [{"role":"system","content":"Mine."},{"role":"user","content":"x"}] model=tiny)");
     CHECK(render(job->items[4]) == "5 raw:Once model=tiny");
