@@ -81,7 +81,8 @@ TEST_SUITE("runtime.text.chat_template_golden") {
   TEST_CASE("chat templates of the field render every conversation as jinja2 does") {
     const json conversations = read_json("conversations.json");
     std::map<std::string, std::string> sources;
-    for (const json& one : read_json("chats.json")["cases"]) {
+    const json chats = read_json("chats.json");
+    for (const json& one : chats["cases"]) {
       const std::string name = one["template"], conversation = one["conversation"];
       std::string& source = sources[name];
       if (source.empty()) source = read_file("chat/" + name + ".jinja");
