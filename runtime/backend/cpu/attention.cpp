@@ -8,14 +8,16 @@
 namespace llmos::cpu {
 
 namespace {
+
 /// Rows that any kernel table takes at once.
 constexpr uint32_t max_chunk_rows = 16;
-}  // namespace
+/// With this many items for each worker no tile needs to be split.
+constexpr uint32_t items_per_worker = 4;
 
-namespace {
 constexpr size_t round_up_16(size_t n) {
   return (n + 15) / 16 * 16;
 }
+
 }  // namespace
 
 attention::attention(const kernel_table& kernels, const hyperparameters& hp,
@@ -24,9 +26,10 @@ attention::attention(const kernel_table& kernels, const hyperparameters& hp,
       hp_(hp),
       limits_(limits),
       n_workers_(n_workers),
-      next_item_(new std::atomic<uint32_t>[hp.n_layers]) {
+      pending_(new std::atomic<uint32_t>[size_t{items_per_worker} * n_workers]) {
   LLMOS_CHECK(kernels.max_attention_rows <= max_chunk_rows);
-  tiles_.reserve(limits.max_rows);
+  all_.tiles.reserve(limits.max_rows);
+  for_logits_.tiles.reserve(limits.max_rows);
 }
 
 result<std::unique_ptr<attention>> attention::make(const kernel_table& kernels,
@@ -63,81 +66,93 @@ float* attention::split_partials(head_tile t, uint32_t partition) const {
 }
 
 void attention::plan(const step_batch& batch) {
-  tiles_.clear();
+  all_.tiles.clear();
   for (const sequence_rows& seq : batch.seqs) add_tiles(seq);
-  split_tiles();
-  number_items();
-  for (uint32_t i = 0; i < hp_.n_layers; ++i) next_item_[i].store(0, std::memory_order_relaxed);
+  keep_for_logits(batch.logit_rows);
+  for (tile_list* list : {&all_, &for_logits_}) {
+    split_tiles(*list);
+    number_items(*list);
+  }
 }
 
 void attention::add_tiles(const sequence_rows& seq) {
   for (uint32_t done = 0; done < seq.num_rows;) {
     const uint32_t pos = seq.num_past + done;
     const uint32_t n = std::min(tile_queries - pos % tile_queries, seq.num_rows - done);
-    tiles_.push_back({&seq, seq.first_row + done, n, pos, 0, false, 0});
+    all_.tiles.push_back({&seq, seq.first_row + done, n, pos, 0, false, 0});
     done += n;
   }
 }
 
-/// With four items for each worker the dynamic order below balances well enough unsplit.
-void attention::split_tiles() {
-  any_split_ = false;
-  if (tiles_.size() * hp_.n_kv_heads >= size_t{4} * n_workers_) return;
+/// Tiles and logit rows are both in order.
+void attention::keep_for_logits(std::span<const uint32_t> logit_rows) {
+  for_logits_.tiles.clear();
+  auto row = logit_rows.begin();
+  for (const tile& t : all_.tiles) {
+    row = std::lower_bound(row, logit_rows.end(), t.first_row);
+    if (row == logit_rows.end()) return;
+    if (*row < t.first_row + t.n_queries) for_logits_.tiles.push_back(t);
+  }
+}
+
+void attention::split_tiles(tile_list& list) const {
+  list.any_split = false;
+  if (list.tiles.size() * hp_.n_kv_heads >= size_t{items_per_worker} * n_workers_) return;
   size_t used = 0;
-  for (tile& t : tiles_) {
+  for (tile& t : list.tiles) {
     const uint32_t n = partitions_of(t);
     const size_t need = size_t{n} * hp_.n_kv_heads * rows_of(t) * partial_floats();
     if (n == 1 || n_workers_ == 1 || used + need > split_capacity_) continue;
-    t.is_split = any_split_ = true;
+    t.is_split = list.any_split = true;
     t.partials = used;
     used += need;
   }
 }
 
-void attention::number_items() {
-  n_items_ = 0;
-  for (tile& t : tiles_) {
-    t.first_item = n_items_;
-    n_items_ += hp_.n_kv_heads * (t.is_split ? partitions_of(t) : 1);
+void attention::number_items(tile_list& list) const {
+  list.n_items = 0;
+  for (tile& t : list.tiles) {
+    t.first_item = list.n_items;
+    list.n_items += hp_.n_kv_heads * (t.is_split ? partitions_of(t) : 1);
   }
 }
 
-void attention::run(uint32_t layer, const kv_pool& pool, const float* q, size_t q_stride,
-                    float* out, team& workers, uint32_t worker) {
+uint32_t attention::open(bool is_last_layer) {
+  open_ = is_last_layer ? &for_logits_ : &all_;
+  if (open_->any_split) {
+    for (size_t i = 0; i < open_->tiles.size() * hp_.n_kv_heads; ++i) {
+      pending_[i].store(partitions_of(open_->tiles[i / hp_.n_kv_heads]), std::memory_order_relaxed);
+    }
+  }
+  return std::min(open_->n_items, staged_work::max_items);
+}
+
+void attention::run(const layer_view& v, uint32_t item, uint32_t worker) {
   const scratch s = scratch_of(worker);
-  const layer_view v{layer, pool, q, q_stride};
-  for (;;) {
-    const uint32_t i = next_item_[layer].fetch_add(1, std::memory_order_relaxed);
-    if (i >= n_items_) break;
-    // From the end, where a prompt's items are longest.
-    run_item(v, n_items_ - 1 - i, s, out);
-  }
-  workers.barrier();
-  if (!any_split_) return;
-  const auto n = static_cast<uint32_t>(tiles_.size()) * hp_.n_kv_heads;
-  const share part = share_of(n, worker, n_workers_);
-  for (uint32_t i = part.begin; i < part.end; ++i) {
-    const head_tile t{&tiles_[i / hp_.n_kv_heads], i % hp_.n_kv_heads};
-    if (!t.of->is_split) continue;
-    join_split(t);
-    write_out(t, split_partials(t, 0), out);
-  }
-  workers.barrier();
+  const uint32_t n = std::min(open_->n_items, staged_work::max_items);
+  const share parts = share_of(open_->n_items, item, n);
+  for (uint32_t i = parts.begin; i < parts.end; ++i) run_part(v, i, s);
 }
 
-void attention::run_item(const layer_view& v, uint32_t index, const scratch& s, float* out) const {
-  const auto after = std::upper_bound(tiles_.begin(), tiles_.end(), index,
+void attention::run_part(const layer_view& v, uint32_t part, const scratch& s) {
+  const std::vector<tile>& tiles = open_->tiles;
+  const auto after = std::upper_bound(tiles.begin(), tiles.end(), part,
                                       [](uint32_t i, const tile& t) { return i < t.first_item; });
   const tile& t = *(after - 1);
-  const uint32_t i = index - t.first_item;
-  const uint32_t per_head = t.is_split ? partitions_of(t) : 1;
-  const head_tile ht{&t, i / per_head};
-  if (t.is_split) {
-    attend_partition(v, ht, i % per_head, s, split_partials(ht, i % per_head));
-  } else {
+  const uint32_t i = part - t.first_item;
+  if (!t.is_split) {
+    const head_tile ht{&t, i};
     attend_all(v, ht, s);
-    write_out(ht, s.joined, out);
+    write_out(ht, s.joined, v.out);
+    return;
   }
+  const uint32_t n = partitions_of(t);
+  const head_tile ht{&t, i / n};
+  attend_partition(v, ht, i % n, s, split_partials(ht, i % n));
+  const auto index = static_cast<size_t>(&t - tiles.data()) * hp_.n_kv_heads + ht.kv_head;
+  if (pending_[index].fetch_sub(1, std::memory_order_acq_rel) > 1) return;
+  join_split(ht);
+  write_out(ht, split_partials(ht, 0), v.out);
 }
 
 void attention::attend_partition(const layer_view& v, head_tile t, uint32_t partition,

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "runtime/backend/backend.hpp"
@@ -17,7 +18,7 @@ namespace llmos::cpu {
 /// that KV head share what is read. Keys are cut into partitions of 256 counted from position 0;
 /// each partition's softmax is computed on its own and partitions are joined in ascending order,
 /// so the result does not depend on who computes what. When a step has few tiles (decoding),
-/// partitions become items of their own, their partials are kept and joined in a second pass.
+/// partitions become items of their own, and whoever finishes the last of a tile joins them.
 class attention {
 public:
   /// Errors: out_of_memory.
@@ -25,13 +26,24 @@ public:
                                                  const hyperparameters& hp,
                                                  const backend_limits& limits, uint32_t n_workers);
 
-  /// Cuts a step into items; by one thread, before any worker begins. Allocates nothing.
+  /// What one layer reads and writes.
+  struct layer_view {
+    uint32_t layer;
+    const kv_pool& pool;
+    const float* q;  ///< [rows][q_stride]: heads rotated and scaled.
+    size_t q_stride;
+    float* out;  ///< [rows][n_heads · head_dim]
+  };
+
+  /// Cuts a step into items. The last layer leaves out the tiles of which no logits are wanted.
+  /// Allocates nothing.
   void plan(const step_batch& batch);
 
-  /// One worker's part of a layer. `q` is [rows][q_stride]: heads rotated and scaled; `out` is
-  /// [rows][n_heads · head_dim]. Contains barriers of `workers`, the last one at its end.
-  void run(uint32_t layer, const kv_pool& pool, const float* q, size_t q_stride, float* out,
-           team& workers, uint32_t worker);
+  /// Items of a layer, at most staged_work::max_items; called once before they are run.
+  uint32_t open(bool is_last_layer);
+
+  /// Runs one item of the layer that was opened.
+  void run(const layer_view& v, uint32_t item, uint32_t worker);
 
 private:
   static constexpr uint32_t tile_queries = 8;
@@ -50,13 +62,6 @@ private:
     const tile* of;
     uint32_t kv_head;
   };
-  /// What one layer reads.
-  struct layer_view {
-    uint32_t layer;
-    const kv_pool& pool;
-    const float* q;
-    size_t q_stride;
-  };
   /// Private memory of one worker.
   struct scratch {
     float* scores;  ///< [max_attention_rows][partition_keys]
@@ -66,6 +71,13 @@ private:
 
   attention(const kernel_table& kernels, const hyperparameters& hp, const backend_limits& limits,
             uint32_t n_workers);
+
+  /// The tiles of a layer and the items they make.
+  struct tile_list {
+    std::vector<tile> tiles;  ///< Capacity for the largest step.
+    uint32_t n_items = 0;
+    bool any_split = false;
+  };
 
   uint32_t group() const { return hp_.n_heads / hp_.n_kv_heads; }
   uint32_t max_rows() const { return tile_queries * group(); }
@@ -79,10 +91,11 @@ private:
   float* split_partials(head_tile t, uint32_t partition) const;
 
   void add_tiles(const sequence_rows& seq);
-  void split_tiles();
-  void number_items();
+  void keep_for_logits(std::span<const uint32_t> logit_rows);
+  void split_tiles(tile_list& list) const;
+  void number_items(tile_list& list) const;
 
-  void run_item(const layer_view& v, uint32_t index, const scratch& s, float* out) const;
+  void run_part(const layer_view& v, uint32_t part, const scratch& s);
   void attend_partition(const layer_view& v, head_tile t, uint32_t partition, const scratch& s,
                         float* partials) const;
   void attend_all(const layer_view& v, head_tile t, const scratch& s) const;
@@ -96,10 +109,10 @@ private:
   mapped_memory memory_;
   float* split_memory_ = nullptr;
   size_t split_capacity_ = 0;  ///< In floats.
-  std::vector<tile> tiles_;    ///< Capacity for the largest step.
-  uint32_t n_items_ = 0;
-  bool any_split_ = false;
-  std::unique_ptr<std::atomic<uint32_t>[]> next_item_;  ///< [n_layers], reset by plan()
+  tile_list all_, for_logits_;
+  const tile_list* open_ = nullptr;  ///< Of the layer being run.
+  /// Partitions of a split tile that are still to do, [tile][kv head].
+  std::unique_ptr<std::atomic<uint32_t>[]> pending_;
 };
 
 }  // namespace llmos::cpu

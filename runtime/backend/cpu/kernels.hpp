@@ -105,9 +105,10 @@ struct kernel_table {
   /// out = gate / (1 + exp(-gate)) · up.
   void (*silu_mul)(const float* gate, const float* up, uint32_t n, float* out);
 
-  /// Writes one position's K and V of one head as f16. `k_slot` points at the position's column.
-  void (*append_kv)(const float* k, const float* v, uint32_t head_dim, uint32_t block_tokens,
-                    uint16_t* k_slot, uint16_t* v_slot);
+  /// Writes one position's K of one head as f16; `k_slot` points at the position's column.
+  void (*append_k)(const float* k, uint32_t head_dim, uint32_t block_tokens, uint16_t* k_slot);
+  /// The same for V; `v_slot` points at the position's row.
+  void (*append_v)(const float* v, uint32_t head_dim, uint16_t* v_slot);
 
   void (*attend)(const attention_args&);
 

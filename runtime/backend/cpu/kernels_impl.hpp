@@ -395,14 +395,18 @@ void silu_mul(const float* gate, const float* up, uint32_t n, float* out) {
 
 // ---- attention ------------------------------------------------------------------------------
 
-void append_kv(const float* k, const float* v, uint32_t head_dim, uint32_t block_tokens,
-               uint16_t* k_slot, uint16_t* v_slot) {
+void append_k(const float* k, uint32_t head_dim, uint32_t block_tokens, uint16_t* k_slot) {
   for (uint32_t i = 0; i < head_dim; i += 16) {
     const uint32_t width = head_dim - i < 16 ? head_dim - i : 16;
     uint16_t halves[16];
     fstore_f16(halves, fload_n(k + i, width));
     for (uint32_t j = 0; j < width; ++j) k_slot[size_t{i + j} * block_tokens] = halves[j];
-    fstore_f16(v_slot + i, fload_n(v + i, width));
+  }
+}
+
+void append_v(const float* v, uint32_t head_dim, uint16_t* v_slot) {
+  for (uint32_t i = 0; i < head_dim; i += 16) {
+    fstore_f16(v_slot + i, fload_n(v + i, head_dim - i < 16 ? head_dim - i : 16));
   }
 }
 
@@ -572,7 +576,8 @@ constexpr kernel_table make_table(const char* name) {
           rms_norm,
           quantize,
           silu_mul,
-          append_kv,
+          append_k,
+          append_v,
           attend,
           join,
           finish,

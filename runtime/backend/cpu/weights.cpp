@@ -1,10 +1,15 @@
 #include "runtime/backend/cpu/weights.hpp"
 
+#include <algorithm>
+
 #include "runtime/base/checked.hpp"
 
 namespace llmos::cpu {
 
 namespace {
+
+/// Items that packing a matrix makes for each worker.
+constexpr uint32_t items_per_worker = 8;
 
 /// A tensor of the file and the matrix it becomes.
 struct packing_job {
@@ -79,12 +84,14 @@ result<model_weights> pack_weights(const model& m, team& workers) {
     job.to->data = w.memory.data() + offset;
     offset += job.to->size_bytes();
   }
-  workers.run([&](uint32_t worker) {
-    for (const packing_job& job : jobs) {
-      const share part = share_of(job.to->n_groups(), worker, workers.size());
+  for (const packing_job& job : jobs) {
+    const uint32_t n_groups = job.to->n_groups();
+    const uint32_t n_items = std::min(n_groups, items_per_worker * workers.size());
+    workers.for_each(n_items, [&](uint32_t item, uint32_t) {
+      const share part = share_of(n_groups, item, n_items);
       pack_groups(*job.from, *job.to, part.begin, part.end);
-    }
-  });
+    });
+  }
   return w;
 }
 

@@ -68,21 +68,21 @@ std::vector<float> run_chunks(const setup& s, const inputs& in, uint32_t chunk) 
     const uint32_t n = std::min(chunk, context - past);
     for (uint32_t pos = past; pos < past + n; ++pos) {
       for (uint32_t h = 0; h < s.n_kv_heads; ++h) {
-        uint16_t* k = pool.head(blocks[pos / s.block_tokens], layer, h);
-        uint16_t* v = k + size_t{s.head_dim} * s.block_tokens;
+        uint16_t* block = pool.head(blocks[pos / s.block_tokens], layer, h);
+        uint16_t* v = block + size_t{s.head_dim} * s.block_tokens;
         const size_t at = size_t{pos} * kv_width + size_t{h} * s.head_dim;
         const uint32_t slot = pos % s.block_tokens;
-        s.kernels->append_kv(in.k.data() + at, in.v.data() + at, s.head_dim, s.block_tokens,
-                             k + slot, v + size_t{slot} * cpu::padded_head_dim(hp));
+        s.kernels->append_k(in.k.data() + at, s.head_dim, s.block_tokens, block + slot);
+        s.kernels->append_v(in.v.data() + at, s.head_dim,
+                            v + size_t{slot} * cpu::padded_head_dim(hp));
       }
     }
     const sequence_rows seq{0, n, past, blocks};
-    const step_batch batch{{}, {&seq, 1}, {}};
-    attention->plan(batch);
-    workers->run([&](uint32_t worker) {
-      attention->run(layer, pool, in.q.data() + size_t{past} * q_width, q_width,
-                     out.data() + size_t{past} * q_width, *workers, worker);
-    });
+    attention->plan({{}, {&seq, 1}, {}});
+    const cpu::attention::layer_view view{layer, pool, in.q.data() + size_t{past} * q_width,
+                                          q_width, out.data() + size_t{past} * q_width};
+    workers->for_each(attention->open(false),
+                      [&](uint32_t item, uint32_t worker) { attention->run(view, item, worker); });
   }
   return out;
 }
