@@ -327,6 +327,7 @@ class AtATerminal(ShellTest):
         _, status = os.waitpid(shell.pid, os.WUNTRACED)
         self.assertTrue(os.WIFSTOPPED(status))
         os.kill(shell.pid, signal.SIGCONT)
+        shell.expect(">>> /show mo")  # drawn anew: from here on it reads again
         self.assertIn(MODEL_NAME, shell.enter("del"))
 
     def test_bytes_that_are_no_text_are_refused(self):
