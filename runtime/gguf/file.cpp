@@ -29,6 +29,8 @@ public:
     tensor_order_ = std::move(contents.tensor_order);
   }
 
+  void forget(std::span<const std::byte> bytes) const override { map_.forget(bytes); }
+
 private:
   mapping map_;
 };

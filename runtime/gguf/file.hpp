@@ -104,6 +104,10 @@ public:
   result<bool> get_bool_or(std::string_view key, bool fallback) const;
   result<std::string_view> get_string_or(std::string_view key, std::string_view fallback) const;
 
+  /// Gives back the memory that holds `bytes` of this file: they are read again when they are
+  /// touched. Bytes parsed from memory stay where they are.
+  virtual void forget(std::span<const std::byte> bytes) const = 0;
+
 protected:
   gguf_file() = default;
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <functional>
 #include <system_error>
 #include <utility>
 
@@ -57,6 +58,21 @@ mapping::mapping(mapping&& other) noexcept : bytes_{std::exchange(other.bytes_, 
 mapping& mapping::operator=(mapping&& other) noexcept {
   std::swap(bytes_, other.bytes_);
   return *this;
+}
+
+void mapping::forget(std::span<const std::byte> part) const {
+  const std::less<const std::byte*> before;
+  if (part.empty() || before(part.data(), bytes_.data()) ||
+      before(bytes_.data() + bytes_.size(), part.data() + part.size())) {
+    return;
+  }
+  const auto page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
+  const size_t begin = static_cast<size_t>(part.data() - bytes_.data());
+  const size_t first = (begin + page - 1) / page * page, end = (begin + part.size()) / page * page;
+  if (first >= end) return;
+  // Only advice: where it fails the pages stay, as they would have without it.
+  static_cast<void>(
+      ::madvise(const_cast<std::byte*>(bytes_.data()) + first, end - first, MADV_DONTNEED));
 }
 
 mapping::~mapping() {

@@ -22,6 +22,10 @@ public:
 
   std::span<const std::byte> bytes() const { return bytes_; }
 
+  /// Gives back the memory of the whole pages in `part`, which come from the file again when they
+  /// are touched. Nothing happens to bytes that are not of this mapping.
+  void forget(std::span<const std::byte> part) const;
+
 private:
   explicit mapping(std::span<const std::byte> bytes) : bytes_{bytes} {}
 

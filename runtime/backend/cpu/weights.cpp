@@ -91,6 +91,7 @@ result<model_weights> pack_weights(const model& m, team& workers) {
       const share part = share_of(n_groups, item, n_items);
       pack_groups(*job.from, *job.to, part.begin, part.end);
     });
+    m.file->forget({job.from->data, job.from->n_bytes});
   }
   return w;
 }

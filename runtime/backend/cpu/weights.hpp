@@ -24,7 +24,8 @@ struct model_weights {
   std::vector<float> output_norm;
 };
 
-/// Packs all weights with the whole team. Errors: out_of_memory (with the bytes).
+/// Packs all weights with the whole team; the file's own bytes leave memory. Errors: out_of_memory
+/// (with the bytes).
 result<model_weights> pack_weights(const model& m, team& workers);
 
 }  // namespace llmos::cpu

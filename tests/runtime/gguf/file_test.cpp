@@ -39,6 +39,26 @@ TEST_SUITE("runtime.gguf.file") {
     CHECK(file->find_tensor("no such tensor") == nullptr);
   }
 
+  TEST_CASE("forgotten bytes are read again, and those that are no file's stay") {
+    const auto mapped = gguf_file::open("tests/golden/dequant.gguf").value();
+    std::ifstream in{"tests/golden/dequant.gguf", std::ios::binary};
+    const std::string text{std::istreambuf_iterator<char>{in}, {}};
+    const auto* begin = reinterpret_cast<const std::byte*>(text.data());
+    const auto in_memory = gguf_file::parse({begin, text.size()}, "copy").value();
+    for (const auto& file : {mapped, in_memory}) {
+      const tensor_info &first = file->tensors().front(), &last = file->tensors().back();
+      file->forget({first.data, last.data + last.n_bytes});
+      file->forget({begin, text.size()});
+      file->forget({});
+      for (const tensor_info& t : file->tensors()) {
+        CAPTURE(t.name);
+        const tensor_info& same = *in_memory->find_tensor(t.name);
+        CHECK(std::memcmp(t.data, same.data, t.n_bytes) == 0);
+      }
+    }
+    CHECK(std::string_view{text}.starts_with("GGUF"));
+  }
+
   TEST_CASE("a missing file, a directory, a device and an empty file name their path") {
     const temp_dir dir;
     const auto empty = dir.file("empty.gguf");
