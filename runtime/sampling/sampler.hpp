@@ -7,8 +7,9 @@
 #include <vector>
 
 #include "runtime/base/types.hpp"
+#include "runtime/sampling/dispatch.hpp"
 #include "runtime/sampling/params.hpp"
-#include "runtime/sampling/select.hpp"
+#include "runtime/sampling/selection.hpp"
 
 namespace llmos {
 
@@ -29,13 +30,18 @@ struct sampled_token {
   friend bool operator==(const sampled_token&, const sampled_token&) = default;
 };
 
-/// Working memory of a sampler, a few megabytes for a large vocabulary. One thread's samplers may
-/// share one.
+/// Working memory of a sampler: about 60 bytes for each token of the vocabulary. One thread's
+/// samplers may share one.
 struct sampler_scratch {
+  explicit sampler_scratch(const pass_table& table = choose_passes())
+      : passes(table), tokens(table) {}
+
+  const pass_table& passes;
+  selection tokens;
   std::vector<float> logits;      // [n_vocab]
+  std::vector<float> tops;        // of the columns of logits: see passes.hpp
   std::vector<uint32_t> counts;   // [n_vocab], all 0 between calls
   std::vector<token_id> counted;  // the ids whose count is not 0
-  std::vector<candidate> candidates;
 };
 
 /// Chooses tokens for one request. Stateless between tokens except for scratch: everything that
@@ -65,11 +71,15 @@ public:
 
 private:
   std::span<const token_id> masked(uint32_t index) const;
+  float find_tops();
+  double log_sum_exp();
   std::vector<token_logprob> report_top(double log_sum);
   void adjust(std::span<const token_id> history, uint32_t index);
   void penalize(std::span<const token_id> window);
   token_id choose(uint32_t index);
-  token_id draw(uint32_t index);
+  token_id first_possible(uint32_t index) const;
+  token_id first_at(float top) const;
+  token_id draw(float top, uint32_t index);
 
   sampling_params params_;
   std::vector<token_id> end_tokens_;   ///< Masked for good by ignore_eos.

@@ -23,11 +23,12 @@ inline uint64_t to_weight(float p) {
   return static_cast<uint64_t>(static_cast<int64_t>(p * 0x1p40f));
 }
 
-/// The largest value; -infinity for none. REQUIRES: no NaN.
-float max_of(std::span<const float> logits);
+/// fraction · total, rounded down. REQUIRES: fraction in [0, 1), so it is below total.
+inline uint64_t share(float fraction, uint64_t total) {
+  return static_cast<uint64_t>(static_cast<double>(fraction) * static_cast<double>(total));
+}
 
-/// Sum of all weights. REQUIRES: no NaN; top is finite and the largest; at most
-/// max_sampling_vocab logits.
-uint64_t sum_weights(std::span<const float> logits, float top);
+/// The largest value; -infinity for none. REQUIRES: no NaN.
+float max_of(std::span<const float> x);
 
 }  // namespace llmos

@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <map>
 #include <set>
 
 #include "runtime/sampling/weights.hpp"
@@ -46,10 +47,12 @@ std::vector<float> adjusted(const sampling_params& p, const std::set<token_id>& 
   const size_t window = p.penalty_window < 0
                             ? history.size()
                             : std::min(history.size(), static_cast<size_t>(p.penalty_window));
+  std::map<token_id, int> times;
+  for (token_id id : history.last(window)) ++times[id];
   for (token_id id = 0; id < std::ssize(logits); ++id) {
     float x = clean(logits[id]);
     if (p.logit_bias.contains(id)) x = clean(x + p.logit_bias.at(id));
-    const auto seen = std::count(history.end() - ptrdiff_t(window), history.end(), id);
+    const auto seen = times.contains(id) ? times.at(id) : 0;
     if (seen > 0) {
       x = x > 0 ? x / p.repetition_penalty : x * p.repetition_penalty;
       x = clean(x - float(seen) * p.frequency_penalty - p.presence_penalty);
@@ -83,20 +86,17 @@ void keep_top_mass(std::vector<item>& items, float p) {
   items.resize(n);
 }
 
-}  // namespace
-
-token_id naive_sample(const sampling_params& p, std::span<const token_id> end_tokens,
-                      std::span<const float> logits, std::span<const token_id> history,
-                      uint32_t index) {
-  std::set<token_id> masked;
-  if (p.ignore_eos || index < p.min_tokens) masked.insert(end_tokens.begin(), end_tokens.end());
-  if (index < p.min_tokens) masked.insert(p.stop_token_ids.begin(), p.stop_token_ids.end());
-
-  std::vector<item> items;
-  const std::vector<float> scores = adjusted(p, masked, logits, history);
+std::vector<item> possible(std::span<const float> scores) {
+  std::vector<item> out;
   for (token_id id = 0; id < std::ssize(scores); ++id) {
-    if (scores[id] > -inf) items.push_back({scores[id], id});
+    if (scores[id] > -inf) out.push_back({scores[id], id});
   }
+  return out;
+}
+
+token_id choose(const sampling_params& p, const std::set<token_id>& masked,
+                std::span<const float> scores, uint32_t index) {
+  std::vector<item> items = possible(scores);
   if (items.empty()) {
     for (token_id id = 0; id < std::ssize(scores); ++id) {
       if (!masked.contains(id)) return id;
@@ -118,6 +118,35 @@ token_id naive_sample(const sampling_params& p, std::span<const token_id> end_to
   size_t n = 0;
   for (uint64_t mass = 0; mass <= limit; ++n) mass += items[n].weight;
   return items[n - 1].id;
+}
+
+/// Sets the log-probabilities, of the logits as they came.
+void report(const sampling_params& p, std::span<const float> logits, sampled_token& out) {
+  std::vector<float> cleaned;
+  for (float x : logits) cleaned.push_back(clean(x));
+  std::vector<item> items = possible(cleaned);
+  const double total = items.empty() ? 0 : double(softmax(items, 1));
+  const double log_sum = items.empty() ? 0 : double(items[0].logit) + std::log(total * 0x1p-40);
+  out.logprob = float(double(cleaned[out.id]) - log_sum);
+  items.resize(std::min<size_t>(items.size(), p.top_logprobs));
+  for (const item& x : items) out.top.push_back({x.id, float(double(x.logit) - log_sum)});
+  std::stable_sort(out.top.begin(), out.top.end(), [](const auto& a, const auto& b) {
+    return a.logprob != b.logprob ? a.logprob > b.logprob : a.id < b.id;
+  });
+}
+
+}  // namespace
+
+sampled_token naive_sample(const sampling_params& p, std::span<const token_id> end_tokens,
+                           std::span<const float> logits, std::span<const token_id> history,
+                           uint32_t index) {
+  std::set<token_id> masked;
+  if (p.ignore_eos || index < p.min_tokens) masked.insert(end_tokens.begin(), end_tokens.end());
+  if (index < p.min_tokens) masked.insert(p.stop_token_ids.begin(), p.stop_token_ids.end());
+  sampled_token out;
+  out.id = choose(p, masked, adjusted(p, masked, logits, history), index);
+  if (p.logprobs || p.top_logprobs > 0) report(p, logits, out);
+  return out;
 }
 
 }  // namespace llmos::test

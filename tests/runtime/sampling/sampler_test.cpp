@@ -7,6 +7,7 @@
 #include <random>
 
 #include "tests/runtime/sampling/naive_sampler.hpp"
+#include "tests/support/allocation_meter.hpp"
 #include "tests/support/scale.hpp"
 
 using namespace llmos;
@@ -220,6 +221,21 @@ TEST_SUITE("runtime.sampling.sampler") {
     }
   }
 
+  TEST_CASE("min_p counts in the units of weights") {
+    const floats logits = {0, std::log(1.7f * 0x1p-40f)};  // the second weighs one unit
+    sampling_params p = plain(5);
+    p.temperature = 100;  // and is drawn often nevertheless
+    const auto is_drawn = [&](float min_p) {
+      p.min_p = min_p;
+      int seen = 0;
+      for (uint32_t i = 0; i < 50; ++i) seen += choose(p, logits, {}, i);
+      return seen > 0;
+    };
+    CHECK(is_drawn(0x1p-41f));
+    CHECK(is_drawn(0x1p-40f));
+    CHECK(!is_drawn(1.2f * 0x1p-40f));
+  }
+
   TEST_CASE("of equals top_p keeps those that reach its mass, typical_p those that exceed it") {
     struct row {
       float top_p, typical_p;
@@ -339,20 +355,31 @@ TEST_SUITE("runtime.sampling.sampler") {
 
 namespace {
 
+enum class shape { spread, ties, gaps, odd, near_equal, equal, zipf, two_levels, count_ };
+
+float random_logit(std::mt19937& rng, shape kind, float spread) {
+  std::normal_distribution<float> normal{0, 1};
+  const float odd[] = {not_a_number, inf, -inf, largest, -largest, 1e30f, -1e30f, 0.0f, -0.0f};
+  const float x = normal(rng) * spread;
+  switch (kind) {
+    case shape::ties: return std::round(x);
+    case shape::gaps: return rng() % 3 == 0 ? -inf : x;
+    case shape::odd: return rng() % 5 == 0 ? odd[rng() % std::size(odd)] : x;
+    case shape::near_equal: return 7 + x * 1e-5f;
+    case shape::equal: return spread;
+    case shape::zipf: return -2 * std::log(1 + float(rng() % 60000));
+    case shape::two_levels: return rng() % 2 ? spread : 0;
+    default: return x;
+  }
+}
+
 floats random_logits(std::mt19937& rng, size_t n) {
   floats out(n);
-  std::normal_distribution<float> normal{0, 1};
   const float spread = float(1 + rng() % 20);
-  const uint32_t kind = rng() % 4;
-  for (float& x : out) {
-    x = normal(rng) * spread;
-    if (kind == 1) x = std::round(x);  // ties
-    if (kind == 2 && rng() % 3 == 0) x = -inf;
-    if (kind == 3 && rng() % 5 == 0) {
-      const float odd[] = {not_a_number, inf, -inf, largest, -largest, 1e30f, -1e30f, 0.0f, -0.0f};
-      x = odd[rng() % std::size(odd)];
-    }
-  }
+  const auto kind = shape(rng() % uint32_t(shape::count_));
+  for (float& x : out) x = random_logit(rng, kind, spread);
+  if (rng() % 8 == 0) out[rng() % n] += 12;  // one stands out
+  if (rng() % 40 == 0) std::ranges::fill(out, -inf);
   return out;
 }
 
@@ -360,10 +387,11 @@ sampling_params random_params(std::mt19937& rng, size_t n) {
   const auto unit = [&] { return float(1 + rng() % 1000) / 1000; };
   const auto maybe = [&](float off, float on) { return rng() % 2 ? off : on; };
   sampling_params p = plain(rng());
-  p.temperature = rng() % 8 == 0 ? 0 : maybe(1, 3 * unit());
-  p.top_k = rng() % 2 ? 0 : int32_t(rng() % (n + 2));
+  const float temperatures[] = {0, 1, 3 * unit(), 100 * unit(), 1e-30f};
+  p.temperature = temperatures[rng() % 3 ? 1 + rng() % 2 : rng() % 5];
+  p.top_k = rng() % 2 ? 0 : int32_t(rng() % (rng() % 2 ? 60 : n + 2));
   p.top_p = maybe(1, unit());
-  p.min_p = maybe(0, unit() * unit());
+  p.min_p = maybe(0, unit() * std::pow(unit(), float(rng() % 12)));
   p.typical_p = maybe(1, unit());
   p.repetition_penalty = maybe(1, 2 * unit());
   p.frequency_penalty = maybe(0, 4 * unit() - 2);
@@ -373,7 +401,38 @@ sampling_params random_params(std::mt19937& rng, size_t n) {
   p.stop_token_ids.assign(rng() % 3, token_id(rng() % n));
   p.min_tokens = rng() % 3;
   p.ignore_eos = rng() % 2;
+  p.logprobs = rng() % 2;
+  p.top_logprobs = rng() % 3 ? 0 : rng() % 21;
   return p;
+}
+
+/// One random request over n tokens: the samplers of all instruction sets give what the naive one
+/// gives, log-probabilities included.
+void compare_with_naive(std::mt19937& rng, size_t n,
+                        const std::vector<std::shared_ptr<sampler_scratch>>& scratches) {
+  const auto n_vocab = static_cast<uint32_t>(n);
+  const floats logits = random_logits(rng, n);
+  const sampling_params p = random_params(rng, n);
+  REQUIRE(validate(p, n_vocab).ok());
+  ids history(rng() % 50);
+  for (token_id& t : history) t = token_id(rng() % n);
+  ids end(rng() % 3);
+  for (token_id& t : end) t = token_id(rng() % n);
+  const uint32_t index = rng() % 5;
+  const sampled_token want = test::naive_sample(p, end, logits, history, index);
+  for (const auto& scratch : scratches) {
+    CAPTURE(scratch->passes.name);
+    sampler s{p, end, n_vocab, scratch};
+    REQUIRE(s.sample(logits, history, index) == want);
+  }
+}
+
+std::vector<std::shared_ptr<sampler_scratch>> scratch_of_each_table() {
+  std::vector<std::shared_ptr<sampler_scratch>> out;
+  for (const pass_table* table : available_passes()) {
+    out.push_back(std::make_shared<sampler_scratch>(*table));
+  }
+  return out;
 }
 
 }  // namespace
@@ -381,21 +440,40 @@ sampling_params random_params(std::mt19937& rng, size_t n) {
 TEST_SUITE("runtime.sampling.sampler") {
   TEST_CASE("every choice equals the naive sampler's over random logits and parameters") {
     std::mt19937 rng{6};
-    const auto scratch = std::make_shared<sampler_scratch>();
+    const auto scratches = scratch_of_each_table();
     for (int i = 0; i < test::scaled(20000); ++i) {
       CAPTURE(i);
-      const size_t n = 1 + rng() % (i % 50 ? 60 : 5000);
-      const floats logits = random_logits(rng, n);
-      const sampling_params p = random_params(rng, n);
-      REQUIRE(validate(p, static_cast<uint32_t>(n)).ok());
-      ids history(rng() % 50);
-      for (token_id& t : history) t = token_id(rng() % n);
-      ids end(rng() % 3);
-      for (token_id& t : end) t = token_id(rng() % n);
-      const uint32_t index = rng() % 5;
-      sampler s{p, end, static_cast<uint32_t>(n), scratch};
-      REQUIRE(s.sample(logits, history, index).id ==
-              test::naive_sample(p, end, logits, history, index));
+      compare_with_naive(rng, 1 + rng() % (i % 50 ? 60 : 5000), scratches);
+    }
+  }
+
+  TEST_CASE("and over the vocabularies of large models") {
+    std::mt19937 rng{7};
+    const auto scratches = scratch_of_each_table();
+    for (int i = 0; i < test::scaled(1000); ++i) {
+      CAPTURE(i);
+      compare_with_naive(rng, i % 10 ? 10000 + rng() % 40000 : 151936, scratches);
+    }
+  }
+
+  TEST_CASE("no memory is taken for a token after the first but for the list that is asked for") {
+    std::mt19937 rng{8};
+    for (int i = 0; i < 60; ++i) {
+      CAPTURE(i);
+      const size_t n = 20000;
+      sampling_params p = random_params(rng, n);
+      const bool lists = p.top_logprobs > 0;
+      sampler s{p, {}, n};
+      const ids history(30, 3);
+      std::vector<floats> steps;
+      for (int step = 0; step < 5; ++step) steps.push_back(random_logits(rng, n));
+      s.sample(steps[0], history, 0);
+      const test::allocation_meter meter;
+      for (uint32_t step = 1; step < 5; ++step) {
+        const sampled_token t = s.sample(steps[step], history, step);
+        if (!lists) CHECK(t.top.empty());
+      }
+      CHECK(meter.count() <= (lists ? 4 : 0));
     }
   }
 }
