@@ -1,6 +1,7 @@
 #include "runtime/backend/cpu/activations.hpp"
 
 #include <algorithm>
+#include <cstring>
 
 #include "runtime/base/check.hpp"
 
@@ -63,6 +64,18 @@ void act_panel::put_block(const kernel_table& kernels, const float* x, uint32_t 
     auto* out = reinterpret_cast<float*>(floats_ + tile.first * float_row_bytes());
     out += size_t{block} * block_k * tile.rows + row - tile.first;
     for (uint32_t i = 0; i < n; ++i) out[size_t{i} * tile.rows] = x[i];
+  }
+}
+
+void act_panel::rounding_error(const kernel_table& kernels, const float* x, float* error) const {
+  LLMOS_CHECK(has_codes_);
+  put_row(kernels, x, 0, 1);
+  for (uint32_t block = 0; block < k_ / block_k; ++block, x += block_k, error += block_k) {
+    const std::byte* p = codes_ + size_t{block} * act_block_bytes;
+    const auto* codes = reinterpret_cast<const int8_t*>(p);
+    float d;
+    std::memcpy(&d, p + block_k, sizeof d);
+    for (uint32_t i = 0; i < block_k; ++i) error[i] = x[i] - d * static_cast<float>(codes[i]);
   }
 }
 

@@ -22,6 +22,7 @@ public:
   void merge(const act_panel& other);
 
   uint32_t k() const { return k_; }
+  bool has_codes() const { return has_codes_; }
   size_t bytes(uint32_t rows) const { return rows * (int_row_bytes() + float_row_bytes()); }
   /// Sets where the rows lie: bytes(rows) at `memory`, 64-byte aligned.
   void place(std::byte* memory, uint32_t rows);
@@ -31,6 +32,10 @@ public:
   /// Fills x[n] = inputs [32·block, 32·block + n) of one row. REQUIRES: n ≤ 32; n = 32 for codes.
   void put_block(const kernel_table& kernels, const float* x, uint32_t n, uint32_t block,
                  uint32_t row, uint32_t rows) const;
+
+  /// What quantising loses: error = x - d · codes, [k]. REQUIRES: a panel of codes placed for one
+  /// row, which is filled on the way.
+  void rounding_error(const kernel_table& kernels, const float* x, float* error) const;
 
   /// Tiles from row `row` on, for a matrix of that kind. REQUIRES: `row` starts a tile.
   const std::byte* tiles(const packed_matrix& reader, uint32_t row) const;

@@ -12,14 +12,11 @@ namespace {
 
 /// Inputs of one item's rows: they should stay in the second-level cache.
 constexpr size_t panel_bytes_per_item = 256 << 10;
-constexpr uint32_t max_rows_per_item = 128;
 /// Items of a stage for each worker: enough that whoever is late delays little.
 constexpr uint32_t items_per_worker = 8;
 /// Rows that one item norms or quantises; whole tiles, so that no cache line has two writers.
 constexpr uint32_t rows_per_fill = 8;
-/// Gate and up are computed 32 columns at a time, a whole block of the next matmul's input.
-constexpr uint32_t ffn_unit = block_k;
-constexpr uint32_t ffn_groups = ffn_unit / group_columns;
+constexpr uint32_t ffn_groups = block_k / group_columns;
 
 constexpr size_t round_up_64(size_t n) {
   return (n + 63) / 64 * 64;
@@ -62,6 +59,7 @@ result<void> step::allocate() {
     down_in_.merge(act_panel{&w.down});
   }
   head_in_ = act_panel{&p_.weights.output};
+  head_terms_ = head_in_.has_codes() ? 2 : 1;
 
   const uint64_t rows = p_.limits.max_rows, n_logits = p_.limits.max_logits;
   const auto widest = [&](uint32_t n, uint32_t n_head) {
@@ -82,7 +80,7 @@ result<void> step::allocate() {
   const uint64_t qkv = reserve(rows * qkv_width() * sizeof(float));
   const uint64_t attended = reserve(rows * q_width() * sizeof(float));
   const uint64_t logits = reserve(n_logits * hp_.n_vocab * sizeof(float));
-  const uint64_t panel = reserve(widest(p_.limits.max_rows, p_.limits.max_logits));
+  const uint64_t panel = reserve(widest(p_.limits.max_rows, head_terms_ * p_.limits.max_logits));
   const uint64_t down = reserve(down_in_.bytes(p_.limits.max_rows));
   const uint64_t own = reserve(uint64_t{p_.n_workers} * own_panel_bytes_);
   const uint64_t worker_rows = reserve(uint64_t{p_.n_workers} * worker_floats_ * sizeof(float));
@@ -156,8 +154,8 @@ uint32_t step::n_items(uint32_t stage) {
     case kind::norm_ffn: return fills(after);
     case kind::gate_up: return matmul(ffn_in_, after, ceil_div(hp_.n_ff, ffn_unit));
     case kind::down: return matmul(down_in_, after, w.down.n_groups());
-    case kind::norm_head: return fills(after);
-    case kind::head: return matmul(head_in_, after, p_.weights.output.n_groups());
+    case kind::norm_head: return ceil_div(head_terms_ * after, rows_per_fill);
+    case kind::head: return matmul(head_in_, head_terms_ * after, p_.weights.output.n_groups());
   }
   return 0;
 }
@@ -172,9 +170,6 @@ void step::run(uint32_t stage, uint32_t item, uint32_t worker) {
     return from + size_t{row} * hp_.n_embd;
   };
   const auto ffn_row = [&](uint32_t row) { return normed(residual_row(row), w.ffn_norm, worker); };
-  const auto head_row = [&](uint32_t row) {
-    return normed(residual_row(row), p_.weights.output_norm, worker);
-  };
   const auto attended_row = [&, layer = layer](uint32_t row) {
     return attended_ + size_t{source_row(layer, row)} * q_width();
   };
@@ -198,13 +193,8 @@ void step::run(uint32_t stage, uint32_t item, uint32_t worker) {
                       corner(residual(layer), hp_.n_embd, rows.first, groups), hp_.n_embd, {},
                       true);
     }
-    case kind::norm_head: return fill(head_in_, after, item, head_row);
-    case kind::head: {
-      const auto [rows, groups] = cell_of(item);
-      return multiply(p_.weights.output, input(head_in_, after, stage, worker, head_row), rows,
-                      groups, corner(logits_, hp_.n_vocab, rows.first, groups), hp_.n_vocab, {},
-                      false);
-    }
+    case kind::norm_head: return norm_head(item, worker);
+    case kind::head: return head(cell_of(item), worker);
   }
 }
 
@@ -262,7 +252,7 @@ act_panel step::input(const act_panel& shape, uint32_t rows, uint32_t stage, uin
 }
 
 const float* step::normed(const float* x, const std::vector<float>& norm, uint32_t worker) const {
-  float* out = worker_rows_ + worker * worker_floats_;
+  float* out = worker_row(worker);
   kernels_.rms_norm(x, norm.data(), hp_.n_embd, hp_.rms_eps, out);
   return out;
 }
@@ -377,8 +367,8 @@ void step::project_out(const layer_weights& w, uint32_t layer, const act_panel& 
 
 /// silu(gate) · up, 32 columns at a time, straight into the input panel of `down`.
 void step::gate_up(const layer_weights& w, const act_panel& in, cell c, uint32_t worker) const {
-  float* const up = worker_rows_ + (worker + 1) * worker_floats_ - max_rows_per_item * ffn_unit;
-  float* const gate = up - max_rows_per_item * ffn_unit;
+  float* const gate = worker_tile(worker);
+  float* const up = gate + max_rows_per_item * ffn_unit;
   const act_panel activated = panel(down_in_, down_panel_, grid_.rows);
   const auto columns = [&](const packed_matrix& m, uint32_t unit, float* out) {
     const share groups{unit * ffn_groups, std::min((unit + 1) * ffn_groups, m.n_groups())};
@@ -392,6 +382,52 @@ void step::gate_up(const layer_weights& w, const act_panel& in, cell c, uint32_t
       float* g = gate + i * ffn_unit;
       kernels_.silu_mul(g, up + i * ffn_unit, width, g);
       activated.put_block(kernels_, g, width, unit, c.rows.first + i, grid_.rows);
+    }
+  }
+}
+
+/// The terms of each row of logits: it normed, and what its codes miss.
+void step::norm_head(uint32_t item, uint32_t worker) const {
+  const uint32_t rows = head_terms_ * n_logits();
+  const act_panel in = panel(head_in_, panel_, rows);
+  const act_panel own = panel(head_in_, own_panels_ + worker * own_panel_bytes_, 1);
+  float* const error = worker_row(worker) + round_up_64(hp_.n_embd);
+  const uint32_t end = std::min((item + 1) * rows_per_fill, rows);
+  for (uint32_t row = item * rows_per_fill; row < end; row += head_terms_) {
+    const float* x =
+        normed(last_ + size_t{row / head_terms_} * hp_.n_embd, p_.weights.output_norm, worker);
+    in.put_row(kernels_, x, row, rows);
+    if (head_terms_ == 1) continue;
+    own.rounding_error(kernels_, x, error);
+    in.put_row(kernels_, error, row + 1, rows);
+  }
+}
+
+void step::head(cell c, uint32_t worker) const {
+  constexpr uint32_t n_columns = 512, n_rows = 2 * max_rows_per_item * ffn_unit / n_columns;
+  const packed_matrix& m = p_.weights.output;
+  const act_panel in = panel(head_in_, panel_, grid_.rows);
+  float* const terms = worker_tile(worker);
+  for (uint32_t row = 0; row < c.rows.n; row += n_rows) {
+    const row_range rows{c.rows.first + row, std::min(n_rows, c.rows.n - row)};
+    for (uint32_t g = c.units.begin; g < c.units.end; g += n_columns / group_columns) {
+      const share groups{g, std::min(g + n_columns / group_columns, c.units.end)};
+      multiply(m, in, rows, groups, terms, n_columns, {}, false);
+      add_terms(terms, n_columns, rows, groups);
+    }
+  }
+}
+
+/// The sum of the terms of each row goes to its logits.
+void step::add_terms(const float* terms, size_t stride, row_range rows, share groups) const {
+  const uint32_t first = groups.begin * group_columns;
+  const uint32_t n = std::min(groups.end * group_columns, hp_.n_vocab) - first;
+  for (uint32_t i = 0; i < rows.n; i += head_terms_, terms += head_terms_ * stride) {
+    float* out = logits_ + size_t{(rows.first + i) / head_terms_} * hp_.n_vocab + first;
+    if (head_terms_ == 1) {
+      std::copy_n(terms, n, out);
+    } else {
+      for (uint32_t c = 0; c < n; ++c) out[c] = terms[c] + terms[stride + c];
     }
   }
 }

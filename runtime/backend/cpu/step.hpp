@@ -25,8 +25,10 @@ namespace llmos::cpu {
 ///   down        x += down · panel
 ///
 /// A single row is normed and quantised by every worker for itself, which costs less than a stage.
-/// After the last attention only rows that become logits go on. Items of a matmul are parts of the
-/// columns times ranges of rows whose inputs fit the second-level cache.
+/// After the last attention only rows that become logits go on. The head reads each of them twice,
+/// as codes and as what those codes miss: what is lost there goes straight into the logits, and a
+/// second row costs next to nothing where the weights must come from memory anyway. Items of a
+/// matmul are parts of the columns times ranges of rows whose inputs fit the second-level cache.
 class step final : public staged_work {
 public:
   /// What all steps of a backend read. Outlives the step.
@@ -65,6 +67,9 @@ private:
     head,
   };
   static constexpr uint32_t kinds_per_layer = 8;
+  static constexpr uint32_t max_rows_per_item = 128;
+  /// Gate and up are computed 32 columns at a time, a whole block of the next matmul's input.
+  static constexpr uint32_t ffn_unit = block_k;
   struct place {
     kind what;
     uint32_t layer;
@@ -120,6 +125,9 @@ private:
   void rotate(float* head, uint32_t pos) const;
   void project_out(const layer_weights& w, uint32_t layer, const act_panel& in, cell c) const;
   void gate_up(const layer_weights& w, const act_panel& in, cell c, uint32_t worker) const;
+  void norm_head(uint32_t item, uint32_t worker) const;
+  void head(cell c, uint32_t worker) const;
+  void add_terms(const float* terms, size_t stride, row_range rows, share groups) const;
 
   act_panel panel(const act_panel& shape, std::byte* memory, uint32_t rows) const;
   /// Puts the rows of item `item` into a panel of `rows` rows.
@@ -129,6 +137,10 @@ private:
   template <class RowOf>
   act_panel input(const act_panel& shape, uint32_t rows, uint32_t stage, uint32_t worker,
                   RowOf row_of);
+  float* worker_row(uint32_t worker) const { return worker_rows_ + worker * worker_floats_; }
+  float* worker_tile(uint32_t worker) const {
+    return worker_row(worker + 1) - size_t{2} * max_rows_per_item * ffn_unit;
+  }
   const float* normed(const float* x, const std::vector<float>& norm, uint32_t worker) const;
 
   void multiply(const packed_matrix& m, const act_panel& in, row_range rows, share groups,
@@ -144,6 +156,7 @@ private:
 
   // What each input of a layer must hold; the widest of all layers decides the memory.
   act_panel attn_in_, out_in_, ffn_in_, down_in_, head_in_;
+  uint32_t head_terms_ = 1;  // rows of the head's input for each row of logits
 
   mapped_memory memory_;
   float* x_ = nullptr;          // [max_rows][n_embd], the residual stream
@@ -155,7 +168,8 @@ private:
   std::byte* down_panel_ = nullptr;
   std::byte* own_panels_ = nullptr;  // one row of the same for each worker
   size_t own_panel_bytes_ = 0;
-  float* worker_rows_ = nullptr;  // per worker: one normed row, gate and up of one ffn unit
+  // Per worker: a row, then the results of a tile (gate and up of an ffn unit, or logits).
+  float* worker_rows_ = nullptr;
   size_t worker_floats_ = 0;
 
   // The batch being run.

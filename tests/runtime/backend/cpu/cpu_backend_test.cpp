@@ -242,7 +242,7 @@ TEST_SUITE("runtime.backend.cpu.cpu_backend") {
     const backend_info& info = (*b)->info();
     CHECK(info.name == "cpu");
     CHECK(info.device.starts_with("2 threads, "));
-    CHECK(info.numerics == "cpu-int8-v1/f16kv");
+    CHECK(info.numerics == "cpu-int8-v2/f16kv");
     CHECK(info.kv_bytes == uint64_t{small_limits().num_blocks} * 16384);
     CHECK(info.weight_bytes > 0);
   }
