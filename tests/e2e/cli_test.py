@@ -336,6 +336,16 @@ class Run(Case):
                 run.communicate(timeout=TIMEOUT_S)
                 self.assertEqual(run.returncode, 128 + number)
 
+    def test_a_signal_ignored_from_the_start_stays_ignored(self):
+        run = self.start("run", "-n", "4000", "--ignore-eos", "--seed", "2", "--temperature", "5",
+                         "x", stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                         preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+        fcntl.fcntl(run.stdout, fcntl.F_SETPIPE_SZ, 4096)
+        run.stdout.read(1)
+        run.send_signal(signal.SIGHUP)
+        _, errors = run.communicate(timeout=TIMEOUT_S)
+        self.assertEqual((run.returncode, errors), (0, b""))
+
 
 class Files(Case):
     def test_models_are_listed(self):

@@ -7,16 +7,28 @@
 
 #include <csignal>
 #include <cstdint>
-#include <initializer_list>
 
 #include "runtime/base/check.hpp"
 
 namespace llmos {
 
-interrupts::interrupts(const std::vector<int>& more) {
+namespace {
+
+/// `nohup`, or a shell that starts a job in the background, wants the signal to do nothing. A
+/// signalfd would deliver it all the same.
+bool is_ignored(int signal) {
+  struct sigaction now {};
+  return ::sigaction(signal, nullptr, &now) == 0 && now.sa_handler == SIG_IGN;
+}
+
+}  // namespace
+
+interrupts::interrupts(std::vector<int> more) {
+  more.insert(more.end(), {SIGINT, SIGTERM, SIGHUP});
   sigemptyset(&watched_);
-  for (const int s : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&watched_, s);
-  for (const int s : more) sigaddset(&watched_, s);
+  for (const int s : more) {
+    if (!is_ignored(s)) sigaddset(&watched_, s);
+  }
   LLMOS_CHECK(pthread_sigmask(SIG_BLOCK, &watched_, nullptr) == 0);
   signal_fd_ = ::signalfd(-1, &watched_, SFD_CLOEXEC | SFD_NONBLOCK);
   event_fd_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -7,10 +7,10 @@ namespace llmos {
 
 /// Ctrl-C and friends as events for the one thread that waits for them. Made before any other
 /// thread: SIGINT, SIGTERM, SIGHUP and `more` are blocked from then on, everywhere, and read only
-/// here.
+/// here. Those that the program was started to ignore (`nohup`) stay ignored.
 class interrupts {
 public:
-  explicit interrupts(const std::vector<int>& more = {});
+  explicit interrupts(std::vector<int> more = {});
   ~interrupts();
   interrupts(const interrupts&) = delete;
   interrupts& operator=(const interrupts&) = delete;
