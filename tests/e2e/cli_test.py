@@ -148,6 +148,34 @@ class CommandLine(Case):
                 self.assertEqual(run.returncode, 3)
                 self.assertIn(b"cannot write to standard output: No space left", errors)
 
+    def without(self, descriptor, *arguments):
+        """The command with a standard descriptor closed, as a shell's 2>&- does."""
+        return subprocess.run(["sh", "-c", f'exec "$@" {descriptor}>&-', "sh",
+                               *self.command(*arguments)], cwd=self.here, env=self.env,
+                              capture_output=True, timeout=TIMEOUT_S, check=False)
+
+    def test_a_closed_standard_output_is_an_error(self):
+        for arguments in (["run", "-n", "3", "--ignore-eos", "x"], ["models"]):
+            with self.subTest(arguments):
+                run = self.without(1, *arguments)
+                self.assertEqual(run.returncode, 3)
+                self.assertIn(b"standard output is closed\nhint: ", run.stderr)
+
+    def test_a_closed_standard_input_is_an_error(self):
+        for command in ("run", "shell"):
+            with self.subTest(command):
+                run = self.without(0, command)
+                self.assertEqual((run.returncode, run.stdout), (3, b""))
+                self.assertIn(b"Bad file descriptor", run.stderr)
+
+    def test_a_closed_standard_error_puts_nothing_into_the_output(self):
+        job = self.write("job.yaml", "output: out.jsonl\ndefaults: {sampling: {max_tokens: 2}}\n"
+                                     "items: [{prompt: a}, {prompt: b}]\n")
+        run = self.without(2, "batch", job)
+        self.assertEqual((run.returncode, run.stdout), (0, b""))
+        lines = (self.here / "out.jsonl").read_text().splitlines()
+        self.assertEqual(sorted(json.loads(x)["id"] for x in lines), ["1", "2"])
+
 
 class Configuration(Case):
     def test_the_defaults_are_the_documented_file(self):

@@ -127,6 +127,7 @@ exit_code run_command_line(int argc, char** argv) {
 }  // namespace llmos
 
 int main(int argc, char** argv) {
+  if (!llmos::fill_standard_descriptors()) return static_cast<int>(llmos::exit_code::failed);
   std::signal(SIGPIPE, SIG_IGN);  // a closed pipe is an error of write, not our end
   return static_cast<int>(llmos::run_command_line(argc, argv));
 }

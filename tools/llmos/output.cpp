@@ -1,5 +1,6 @@
 #include "tools/llmos/output.hpp"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -23,10 +24,22 @@ int write_all(int fd, std::string_view text) {
 
 }  // namespace
 
+bool fill_standard_descriptors() {
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (::fcntl(fd, F_GETFD) >= 0 || errno != EBADF) continue;
+    const int wrong_way = fd == STDIN_FILENO ? O_WRONLY : O_RDONLY;
+    if (::open("/dev/null", wrong_way) != fd) return false;  // the lowest free number
+  }
+  return true;
+}
+
 result<void> write_out(std::string_view text) {
   const int error = write_all(STDOUT_FILENO, text);
   if (error == 0) return {};
   if (error == EPIPE) return reader_gone();
+  if (error == EBADF) {
+    return failure{ec::io_error, "standard output is closed", "give it a file, or > /dev/null"};
+  }
   return failure{ec::io_error,
                  "cannot write to standard output: " + std::generic_category().message(error),
                  "check where it goes"};

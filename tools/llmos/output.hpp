@@ -7,6 +7,11 @@
 
 namespace llmos {
 
+/// Puts /dev/null where descriptors 0 to 2 are closed, or the first files opened would get their
+/// numbers and the program's output. Opened the wrong way round: reading or writing them is still
+/// an error. Call it before anything is opened. Returns false when /dev/null cannot be opened.
+bool fill_standard_descriptors();
+
 /// Writes all of it to standard output, at once. Errors: io_error; `reader_gone()` when nobody
 /// reads any more (`| head`): the program then ends quietly. REQUIRES: SIGPIPE is ignored.
 result<void> write_out(std::string_view text);
