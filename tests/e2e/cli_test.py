@@ -437,6 +437,8 @@ class Files(Case):
         self.refused(2, "--messages", "template")
         self.refused(3, "bad.json:2:1: no valid JSON", "template", "--messages",
                      self.write("bad.json", "[1,\n}"))
+        self.refused(3, "big.json:2:4: a number too large", "template", "--messages", chat, "--tools",
+                     self.write("big.json", "[1,\n2, 1e400]"))
         self.refused(3, "holds no JSON array", "template", "--messages",
                      self.write("object.json", "{}"))
         self.refused(3, "No such file", "template", "--messages", "none.json")
@@ -653,6 +655,11 @@ class Batch(Case):
         self.refused(3, "none.yaml", "batch", "none.yaml")
         self.refused(3, "none/out.jsonl", "batch",
                      self.job("output: none/out.jsonl\nitems: [{prompt: a}]\n"))
+
+    def test_a_row_that_cannot_be_read_is_named(self):
+        self.write("rows.jsonl", '{"x": 1}\n{"x": 1e400}\n')
+        self.refused(3, "rows.jsonl:2:7: a number too large", "batch",
+                     self.job("items_from: rows.jsonl\ndefaults: {prompt: '{{ x }}'}\n"))
 
     def test_the_example_jobs_are_right(self):
         for path in sorted((pathlib.Path(__file__).parents[2] / "configs" / "jobs").glob("*.yaml")):

@@ -27,6 +27,11 @@ TEST_SUITE("runtime.base.json_text") {
         {"a trailing comma", "[1,]", "f:1:4: no valid JSON"},
         {"invalid UTF-8", "[\"\xff\"]", "f:1:3: no valid JSON"},
         {"too deep", std::string(129, '['), "f:1:129: nested deeper than 128 levels"},
+        {"a number too large", "{\"1e999\": [1e308,\n 1e400]}",
+         "f:2:2: a number too large for a 64-bit float"},
+        {"a negative one", "[-2, -1e309]", "f:1:6: a number too large for a 64-bit float"},
+        {"a long one", "[" + std::string(400, '9') + "]",
+         "f:1:2: a number too large for a 64-bit float"},
         {"much too deep", std::string(1'000'000, '['), "f:1:129: nested deeper than 128 levels"},
     };
     for (const auto& r : table) {
