@@ -508,6 +508,10 @@ class Files(Case):
             self.assertEqual(len(row["samples"]), 2)
             self.assertGreater(row["tokens_per_s"], 0)
         self.assertIn("3 concurrent", self.ok(*how).text)
+        odd = os.fsencode(self.here) + b"/odd\xff.gguf"
+        shutil.copy(self.tiny, odd)
+        report = json.loads(self.ok(*how, "--json", "--model", odd).stdout)
+        self.assertEqual(report["model"], "odd\ufffd")
         self.refused(2, "--repeats", "bench", "--repeats", "0")
         self.refused(3, "no model 'x'", "bench", "--model", "x")
 

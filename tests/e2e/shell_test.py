@@ -206,6 +206,11 @@ class OverAPipe(ShellTest):
         self.assertEqual(shell.stdout.decode(), MODEL_NAME + "\n")
         self.assertEqual(shell.returncode, 2)
 
+    def test_a_system_prompt_that_is_no_text_is_refused(self):
+        shell = self.pipe("/show model\n", "--system", b"a\xff")
+        self.assertIn(b"error: the system prompt is no valid UTF-8: byte 1", shell.stderr)
+        self.assertEqual((shell.returncode, shell.stdout), (2, b""))
+
     def test_an_endless_line_is_refused(self):
         shell = self.pipe(b"x" * (5 << 20) + b"\n/show model\n")
         self.assertIn(b"error: the input is longer than 4194304 bytes", shell.stderr)

@@ -63,7 +63,8 @@ std::string json(const bench_report& r, uint32_t repeats) {
                                       {"kv_bytes", r.device.kv_bytes},
                                       {"repeats", repeats},
                                       {"rows", std::move(rows)}};
-  return out.dump(2) + "\n";
+  using handler = nlohmann::ordered_json::error_handler_t;
+  return out.dump(2, ' ', false, handler::replace) + "\n";  // a file name may be no UTF-8
 }
 
 exit_code run(const bench_command_options& o, const global_options& global) {

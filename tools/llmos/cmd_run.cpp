@@ -6,7 +6,6 @@
 #include <nlohmann/json.hpp>
 
 #include "actors/node.hpp"
-#include "runtime/base/utf8.hpp"
 #include "runtime/jobs/log_exchange.hpp"
 #include "tools/llmos/commands.hpp"
 #include "tools/llmos/interrupts.hpp"
@@ -29,15 +28,6 @@ struct run_options {
   bool stats = false;
   sampling_flags sampling;
 };
-
-result<void> check_text(const std::string& what, const std::string& text) {
-  const auto bad = first_invalid_utf8(text);
-  if (!bad) return {};
-  return failure{
-      ec::invalid_argument,
-      what + " is no valid UTF-8: byte " + std::to_string(*bad) + " belongs to no character",
-      "convert the text to UTF-8"};
-}
 
 /// The prompt argument, or standard input; of the latter's last line end a chat knows nothing.
 result<std::string> read_prompt(const run_options& o) {

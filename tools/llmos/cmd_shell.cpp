@@ -154,6 +154,7 @@ result<node_config> configure(const shell_options& o, const global_options& glob
   LLMOS_TRY_VOID(apply(o.sampling, config.sampling));
   if (!o.model.empty()) config.models.default_model = o.model;
   if (o.system) config.shell.system = *o.system;
+  LLMOS_TRY_VOID(check_text("the system prompt", config.shell.system));
   return config;
 }
 

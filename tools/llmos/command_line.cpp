@@ -5,6 +5,7 @@
 
 #include "runtime/base/home.hpp"
 #include "runtime/base/log.hpp"
+#include "runtime/base/utf8.hpp"
 #include "tools/llmos/output.hpp"
 
 namespace llmos {
@@ -44,6 +45,15 @@ exit_code report(const failure& why) {
   write_error("llmos: error: " + why.text + "\n");
   if (!why.hint.empty()) write_error("hint: " + why.hint + "\n");
   return exit_code_of(why.code);
+}
+
+result<void> check_text(const std::string& what, const std::string& text) {
+  const auto bad = first_invalid_utf8(text);
+  if (!bad) return {};
+  return failure{
+      ec::invalid_argument,
+      what + " is no valid UTF-8: byte " + std::to_string(*bad) + " belongs to no character",
+      "convert the text to UTF-8"};
 }
 
 result<node_config> effective_config(const global_options& options) {

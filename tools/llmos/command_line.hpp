@@ -27,6 +27,9 @@ exit_code exit_code_of(ec code);
 /// Says on standard error what failed and how to mend it.
 exit_code report(const failure& why);
 
+/// Errors: invalid_argument when `text` is no UTF-8; `what` names it.
+result<void> check_text(const std::string& what, const std::string& text);
+
 /// Options that every command takes.
 struct global_options {
   std::string config_path;

@@ -59,6 +59,11 @@ json setting_json(const config_key& key) {
   return out;
 }
 
+/// A model's file name may be no UTF-8: such bytes become U+FFFD.
+std::string json_text(const json& x) {
+  return x.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
+}
+
 json usage_json(const generation_usage& u) {
   return {{"prompt_tokens", u.prompt_tokens},
           {"cached_tokens", u.cached_tokens},
@@ -234,7 +239,7 @@ result<std::string> chat_session::save(const std::string& file) {
     return failure{ec::invalid_argument, "/save: " + file + " is there already",
                    "choose another name, or remove it first"};
   }
-  LLMOS_TRY_VOID(write_file(path.string(), as_json ? transcript().dump(2) + "\n" : markdown()));
+  LLMOS_TRY_VOID(write_file(path.string(), as_json ? json_text(transcript()) : markdown()));
   saved_.insert(real);
   return "wrote " + std::to_string(messages().size()) + " messages to " + file + "\n";
 }

@@ -201,6 +201,16 @@ TEST_SUITE("actors.gateway.shell.session") {
           "## Assistant\n\nsec\n\n[stopped]\n");
   }
 
+  TEST_CASE("bytes that are no UTF-8 are replaced in a saved conversation") {
+    const test::temp_dir folder;
+    chat_session s{node_config{}};
+    s.model = "ti\xffny";
+    turn(s, "one", "first");
+    REQUIRE(s.save(folder.file("chat.json")));
+    const auto saved = json::parse(*read_file(folder.file("chat.json"), 1 << 20));
+    CHECK(saved["model"] == "ti\xef\xbf\xbdny");
+  }
+
   TEST_CASE("saving overwrites only what this session wrote") {
     const test::temp_dir folder;
     chat_session s{node_config{}};
