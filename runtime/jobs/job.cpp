@@ -126,6 +126,25 @@ result<void> add_rows(const yaml_node& source, const item_spec& defaults, const 
   return {};
 }
 
+/// The same file under whatever name; false where one of them is not there.
+bool is_same_file(const std::string& a, const std::string& b) {
+  std::error_code error;
+  return std::filesystem::equivalent(a, b, error) && !error;
+}
+
+/// The output must not be a file that the job is made of: --overwrite would empty it.
+result<void> check_output(const batch_job& job, const yaml_node& root, const yaml_node& rows) {
+  if (job.output == "-") return {};
+  const char* victim = nullptr;
+  if (is_same_file(job.output, job.path)) victim = "the job itself";
+  if (!rows.text.empty() && is_same_file(job.output, beside(job.path, rows.text))) {
+    victim = "the job's items_from";
+  }
+  if (victim == nullptr) return {};
+  return error_at(job.path, root.find("output")->place,
+                  "output: " + quote_short(job.output) + " is " + victim, "name another file");
+}
+
 bool is_set(const yaml_node& x) {
   return x.type != yaml_node::kind::null;
 }
@@ -158,6 +177,7 @@ result<batch_job> parse_job(std::string_view text, const std::string& path,
   job.concurrency = head.concurrency;
   job.output = head.output.empty() || head.output == "-" ? head.output : beside(path, head.output);
   if (job.output.empty() && !job.print) job.output = "-";  // the lines must go somewhere
+  LLMOS_TRY_VOID(check_output(job, root, head.items_from));
   if (job.output == "-" && job.print) {
     return error_at(path, root.find("output")->place,
                     "output: - and print: true both go to standard output",

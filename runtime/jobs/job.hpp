@@ -22,7 +22,7 @@ struct job_item {
 ///
 ///   model: NAME               # optional; else the node's default model
 ///   concurrency: 4            # requests in flight
-///   output: answers.jsonl     # relative to the job file; "-" = standard output
+///   output: answers.jsonl     # relative to the job file; "-" = standard output; no input of it
 ///   print: false              # also print the answers for a person
 ///   defaults:                 # what items say nothing about
 ///     system: You are brief.

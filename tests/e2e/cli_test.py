@@ -603,6 +603,15 @@ class Batch(Case):
         self.assertEqual(out.read_text(), "my notes\n")
         self.refused(2, "excludes", "batch", job, "--resume", "--overwrite")
 
+    def test_a_job_never_overwrites_its_own_items(self):
+        rows = self.write("rows.jsonl", '{"x": 1}\n')
+        job = self.job("output: rows.jsonl\nitems_from: rows.jsonl\ndefaults: {prompt: '{{ x }}'}\n")
+        for how in ([], ["--overwrite"], ["--resume"], ["--check"]):
+            with self.subTest(how):
+                errors = self.refused(3, "job.yaml:1:9: output: ", "batch", job, *how).errors
+                self.assertNotIn("--overwrite", errors)
+                self.assertEqual(rows.read_text(), '{"x": 1}\n')
+
     LONG = ("output: out.jsonl\nconcurrency: 4\n"
             "defaults: {prompt: '{{ n }}', sampling: {max_tokens: 300, ignore_eos: true}}\n"
             "items_from: rows.csv\n")

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <filesystem>
 #include <string>
 
 #include "tests/support/temp_dir.hpp"
@@ -30,6 +31,28 @@ std::string refused(const std::string& text) {
 }  // namespace
 
 TEST_SUITE("runtime.jobs.job") {
+  TEST_CASE("an output that is one of the job's inputs is refused, whatever its name") {
+    const test::temp_dir folder;
+    folder.write("rows.csv", "a\n1\n");
+    std::filesystem::create_hard_link(folder.file("rows.csv"), folder.file("link.csv"));
+    std::filesystem::create_symlink("job.yaml", folder.file("link.yaml"));
+    const auto load = [&](const std::string& output) {
+      const auto text = "defaults: {prompt: '{{ a }}'}\nitems_from: rows.csv\noutput: " + output;
+      return load_job(folder.write("job.yaml", text), {});
+    };
+    for (const auto* name : {"rows.csv", "link.csv", "./rows.csv"}) {
+      CAPTURE(name);
+      CHECK(load(name).error().text.find("is the job's items_from") != std::string::npos);
+    }
+    for (const auto* name : {"job.yaml", "link.yaml"}) {
+      CAPTURE(name);
+      CHECK(load(name).error().text.find("is the job itself") != std::string::npos);
+    }
+    folder.write("out.jsonl", "a\n1\n");
+    CHECK(load("out.jsonl").ok());
+    CHECK(load("new.jsonl").ok());
+  }
+
   TEST_CASE("items are made from their own words and the defaults") {
     const auto job = parse_job(R"(
 model: tiny
