@@ -15,9 +15,10 @@ namespace {
 constexpr std::chrono::seconds lookup_timeout{30};
 constexpr std::chrono::minutes load_timeout{30};
 
+/// Below 2^53: readers of JSON that keep numbers as doubles get it as it was written.
 uint64_t draw_seed() {
   std::random_device source;
-  return (uint64_t{source()} << 32) | source();
+  return ((uint64_t{source()} << 32) | source()) >> 11;
 }
 
 }  // namespace

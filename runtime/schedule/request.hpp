@@ -52,7 +52,7 @@ struct generation_done {
   finish_reason reason = finish_reason::stop;
   std::string stop_string;  ///< The stop string that matched; empty otherwise.
   std::string model;
-  uint64_t seed = 0;  ///< The seed used: drawn at admission when the client gave none.
+  uint64_t seed = 0;  ///< The seed used: drawn below 2^53 when the client gave none.
   generation_usage usage;
 };
 

@@ -242,6 +242,9 @@ class Run(Case):
         again = json.loads(self.ok(*how, "--seed", first["seed"]).stdout)
         self.assertEqual(again["tokens"], first["tokens"])
         self.assertEqual(again["seed"], first["seed"])
+        self.assertLess(first["seed"], 2**53)  # what jq and JavaScript keep
+        largest = json.loads(self.ok(*how, "--seed", 2**64 - 1).stdout)
+        self.assertEqual(largest["seed"], 2**64 - 1)
         other = json.loads(self.ok(*how, "--seed", first["seed"] ^ 1).stdout)
         self.assertNotEqual(other["tokens"], first["tokens"])
 
