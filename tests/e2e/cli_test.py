@@ -651,6 +651,20 @@ class Batch(Case):
         self.assertLess(len(lines), 5000)
         self.assertEqual({x["status"] for x in lines}, {"done"})
 
+    def test_a_reader_that_goes_away_is_no_success(self):
+        items = "".join(f"  - {{prompt: '{i}'}}\n" for i in range(40))
+        job = self.job("concurrency: 1\ndefaults: {sampling: {max_tokens: 300, ignore_eos: true}}\n"
+                       f"items:\n{items}")
+        run = self.start("batch", job, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        fcntl.fcntl(run.stdout, fcntl.F_SETPIPE_SZ, 4096)
+        run.stdout.read(1)
+        run.stdout.close()
+        errors = run.stderr.read().decode()
+        self.assertEqual(run.wait(TIMEOUT_S), 1, errors)
+        self.assertIn("llmos: stopped: the reader of standard output has gone\n", errors)
+        self.assertRegex(errors, r"\d+/40 done")
+        run.stderr.close()
+
     def test_check_reads_everything_and_runs_nothing(self):
         job = self.job("output: out.jsonl\nitems: [{prompt: a}]\n")
         run = self.ok("batch", job, "--check")

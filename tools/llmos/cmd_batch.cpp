@@ -86,9 +86,14 @@ std::pair<batch_end, int> run_job(node& system, interrupts& signals, batch_args 
 }
 
 exit_code summarise(const batch_end& end, uint64_t elapsed_ms, int signal) {
-  if (end.why.code != ec::none) return report(end.why);
+  const bool lost_reader = end.why == reader_gone();
+  if (end.why.code != ec::none && !lost_reader) return report(end.why);
   write_error(progress_text(end.counts, elapsed_ms) + " in " + clock_text(elapsed_ms / 1000) +
               "\n");
+  if (lost_reader) {  // a question may end quietly then; a job has work left
+    write_error("llmos: stopped: " + end.why.text + "\n");
+    return exit_code::failed;
+  }
   if (signal != 0) {
     write_error("llmos: stopped; llmos batch --resume runs the rest\n");
     return static_cast<exit_code>(128 + signal);
