@@ -3,19 +3,12 @@
 #include <cstdlib>
 
 #include "runtime/base/home.hpp"
-#include "runtime/base/read_file.hpp"
 #include "runtime/config/keys.hpp"
 
 namespace llmos {
 
-namespace {
-
-constexpr uint64_t max_config_bytes = 1u << 20;
-
-}  // namespace
-
 result<node_config> load_node_config(const std::string& path) {
-  LLMOS_TRY(const std::string text, read_file(path, max_config_bytes));
+  LLMOS_TRY(const std::string text, read_yaml_file(path, "check that it is the right file"));
   LLMOS_TRY(const yaml_node root, parse_yaml(text, path));
   node_config config;
   LLMOS_TRY_VOID(assign_map(keys_of(config), root, "", path));

@@ -5,10 +5,12 @@
 #include <yaml-cpp/parser.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <optional>
 #include <sstream>
 #include <unordered_set>
 
+#include "runtime/base/read_file.hpp"
 #include "runtime/base/utf8.hpp"
 #include "runtime/gguf/printable.hpp"
 
@@ -171,6 +173,17 @@ failure error_at(std::string_view name, text_place place, std::string_view text,
           std::string{name} + ":" + std::to_string(place.line) + ":" +
               std::to_string(place.column) + ": " + std::string{text},
           std::move(hint)};
+}
+
+result<std::string> read_yaml_file(const std::string& path, const std::string& mend) {
+  auto text = read_file(path, max_yaml_bytes);
+  if (text || text.error().code != ec::bad_file) return text;
+  std::error_code unknown;  // the size of what is no regular file
+  const auto bytes = std::filesystem::file_size(path, unknown);
+  return failure{ec::bad_file,
+                 path + " has " + (unknown ? "more" : std::to_string(bytes)) +
+                     " bytes; a YAML file may have " + std::to_string(max_yaml_bytes),
+                 mend};
 }
 
 result<yaml_node> parse_yaml(std::string_view text, std::string_view name) {

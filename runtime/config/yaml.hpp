@@ -51,6 +51,11 @@ failure error_at(std::string_view name, text_place place, std::string_view text,
 
 /// Limits of what a person may write by hand.
 constexpr uint32_t max_yaml_depth = 32;
+constexpr uint64_t max_yaml_bytes = 1u << 20;  ///< Of a file: its tree takes many times as much.
+
+/// The text of a YAML file; `mend`: what to do about one that is too large. Errors: not_found,
+/// io_error, bad_file when it holds more than max_yaml_bytes.
+result<std::string> read_yaml_file(const std::string& path, const std::string& mend);
 
 /// Reads one YAML document. An empty one is a null node. Aliases, tags, duplicate keys, keys that
 /// are no scalars, a second document, nesting deeper than `max_yaml_depth`, invalid UTF-8 and

@@ -3,14 +3,12 @@
 #include <filesystem>
 #include <unordered_map>
 
-#include "runtime/base/read_file.hpp"
 #include "runtime/jobs/job_item.hpp"
 
 namespace llmos {
 
 namespace {
 
-constexpr uint64_t max_job_bytes = 64u << 20;
 constexpr uint64_t max_text_bytes = 512u << 20;  // of all items together, filled in
 
 /// A job file read as YAML: scalars in place, the rest still nodes.
@@ -192,7 +190,9 @@ result<batch_job> parse_job(std::string_view text, const std::string& path,
 }
 
 result<batch_job> load_job(const std::string& path, const sampling_params& sampling) {
-  LLMOS_TRY(const std::string text, read_file(path, max_job_bytes));
+  LLMOS_TRY(
+      const std::string text,
+      read_yaml_file(path, "put the items into a .jsonl or .csv file and name it: items_from"));
   return parse_job(text, path, sampling);
 }
 

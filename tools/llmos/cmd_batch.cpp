@@ -136,8 +136,9 @@ void add_batch(command_line& line) {
         "A job is a YAML file: model, concurrency, output, print, defaults, and items or\n"
         "items_from (a .csv or .jsonl file, one item per row, for {{ variables }}). Each item "
         "ends\n"
-        "as one line of JSON in the output. See configs/jobs/.\n\n"
-        "Exit status 1: an item failed.\n\n"
+        "as one line of JSON in the output. The YAML may have 1 MiB: many items belong into\n"
+        "items_from. See configs/jobs/.\n\n"
+        "Exit status 1: an item failed, or nobody reads standard output any more.\n\n"
         "Examples:\n"
         "  llmos batch configs/jobs/hello.yaml\n"
         "  llmos batch job.yaml --resume");
