@@ -197,8 +197,10 @@ result<yaml_node> parse_yaml(std::string_view text, std::string_view name) {
     }
   } catch (const YAML::Exception& e) {
     if (!builder.error) {
-      builder.error =
-          error_at(name, place_of(e.mark), e.msg, "check indentation, quotes and brackets here");
+      const bool is_dash = e.msg == YAML::ErrorMsg::BLOCK_ENTRY;
+      builder.error = error_at(name, place_of(e.mark), e.msg,
+                               is_dash ? "a dash starts a list: if it is the value, write \"-\""
+                                       : "check indentation, quotes and brackets here");
     }
   }
   if (builder.error) return *std::move(builder.error);

@@ -26,7 +26,7 @@ std::vector<config_key> keys_of(job_head& x) {
   return {
       {"model", &x.model, {}, "", "A name in the models folder, or a path."},
       {"concurrency", &x.concurrency, {1, 4096}, "requests", "Requests in flight."},
-      {"output", &x.output, {}, "", "Where the lines go; - is standard output."},
+      {"output", &x.output, {}, "", "Where the lines go; \"-\" is standard output."},
       {"print", &x.print, {}, "", "Prints the answers for a person."},
       {"defaults", &x.defaults, {}, "", "What items say nothing about."},
       {"items", &x.items, {}, "", "A list of items."},
@@ -178,7 +178,7 @@ result<batch_job> parse_job(std::string_view text, const std::string& path,
   LLMOS_TRY_VOID(check_output(job, root, head.items_from));
   if (job.output == "-" && job.print) {
     return error_at(path, root.find("output")->place,
-                    "output: - and print: true both go to standard output",
+                    "output: \"-\" and print: true both go to standard output",
                     "leave one of them out");
   }
   job.items = items.take();

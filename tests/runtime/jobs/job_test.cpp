@@ -187,7 +187,7 @@ items:
         {"defaults with an id", "defaults: {id: x}\nitems: [{prompt: a}]\n",
          "dir/job.yaml:1:11: defaults: id and model do not belong here"},
         {"two uses of standard output", "print: true\noutput: '-'\nitems: [{prompt: a}]\n",
-         "dir/job.yaml:2:9: output: - and print: true both go to standard output"},
+         "dir/job.yaml:2:9: output: \"-\" and print: true both go to standard output"},
         {"both sources", "items: []\nitems_from: x.csv\n",
          "dir/job.yaml:1:1: both items and items_from"},
         {"a source that is none", "items_from: [a]\n",
@@ -199,6 +199,14 @@ items:
       CAPTURE(r.name);
       CHECK(refused(r.text) == r.want);
     }
+  }
+
+  TEST_CASE("a dash without quotes is no value: the hint says so") {
+    const auto got = parse_job("output: -\nitems: [{prompt: a}]\n", "job.yaml", {});
+    REQUIRE(!got.ok());
+    CHECK(got.error().text == "job.yaml:1:9: illegal block entry");
+    CHECK(got.error().hint == "a dash starts a list: if it is the value, write \"-\"");
+    CHECK(parse_job("output: \"-\"\nitems: [{prompt: a}]\n", "job.yaml", {})->output == "-");
   }
 
   TEST_CASE("a mistake in a row is named in the row's file, a text's in the job") {
