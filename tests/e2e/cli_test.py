@@ -269,6 +269,16 @@ class Run(Case):
             self.assertEqual(x["top"][0], {"id": x["id"], "logprob": x["logprob"]})
             self.assertLessEqual(x["logprob"], 0)
 
+    def test_log_probabilities_that_nobody_would_see_are_refused(self):
+        for arguments, hint in [(["run", "--logprobs", "x"], "add --json"),
+                                (["run", "--json", "--top-logprobs", "5", "x"],
+                                 "add --json --logprobs"),
+                                (["shell", "--logprobs"], "llmos run --json"),
+                                (["shell", "--top-logprobs", "5"], "llmos run --json")]:
+            with self.subTest(arguments):
+                self.assertIn(f"\nhint: {hint}", self.refused(2, "", *arguments).errors)
+        self.assertNotIn("logprobs", self.ok("shell", "--help").text)
+
     def test_chat_template_system_prompt_and_raw_text_change_the_prompt(self):
         def tokens(*arguments):
             run = self.ok("run", "--json", "-n", "1", *arguments)

@@ -46,7 +46,22 @@ result<std::string> read_prompt(const run_options& o) {
   return text;
 }
 
+/// Log-probabilities are told in JSON only, alternatives only with those of the tokens.
+result<void> check_logprobs(const run_options& o) {
+  const bool wanted = o.sampling.count("logprobs") != 0;
+  if (wanted && !o.as_json) {
+    return failure{ec::invalid_argument, "--logprobs: the plain answer has no place for them",
+                   "add --json"};
+  }
+  if (!wanted && o.sampling.count("top_logprobs") != 0) {
+    return failure{ec::invalid_argument, "--top-logprobs says nothing without --logprobs",
+                   "add --json --logprobs"};
+  }
+  return {};
+}
+
 result<request_ptr> make_request(const run_options& o, const node_config& config) {
+  LLMOS_TRY_VOID(check_logprobs(o));
   auto request = std::make_shared<generate_request>();
   request->model = o.model;
   request->sampling = config.sampling;

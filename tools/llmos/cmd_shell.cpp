@@ -150,6 +150,10 @@ private:
 };
 
 result<node_config> configure(const shell_options& o, const global_options& global) {
+  if (o.sampling.count("logprobs") != 0 || o.sampling.count("top_logprobs") != 0) {
+    return failure{ec::invalid_argument, "a chat has no place for log-probabilities",
+                   "llmos run --json --logprobs tells them"};
+  }
   LLMOS_TRY(auto config, effective_config(global));
   LLMOS_TRY_VOID(apply(o.sampling, config.sampling));
   if (!o.model.empty()) config.models.default_model = o.model;
@@ -187,6 +191,7 @@ void add_shell(command_line& line) {
     app.add_option("--system", o.system, "System prompt; default: shell.system")->type_name("TEXT");
     app.add_flag("--timing", o.timing, "Speed and time to first token after each answer");
     add_sampling_flags(app, o.sampling);
+    for (const auto* name : {"--logprobs", "--top-logprobs"}) app.get_option(name)->group("");
     app.footer(
         "On a terminal: lines can be edited and are kept in shell.history, TAB completes, Ctrl-C\n"
         "stops the answer, Ctrl-D leaves, /help lists the commands. From a pipe: one question or\n"

@@ -41,6 +41,7 @@ option_words words_of(const CLI::Option& o) {
 command_words words_of(const CLI::App& app) {
   command_words command{app.get_name(), app.get_description(), {}, {}};
   for (const auto* o : app.get_options()) {
+    if (o->get_group().empty()) continue;  // hidden
     auto words = words_of(*o);
     if (words.names.empty()) {
       command.argument = std::move(words);
