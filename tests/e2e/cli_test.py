@@ -508,6 +508,8 @@ class Files(Case):
         self.refused(3, "none.txt", "perplexity", "none.txt")
         self.refused(2, "", "perplexity", self.write("empty.txt", ""))
         self.refused(2, "--window", "perplexity", self.write("t.txt", "abc"), "--window", "1")
+        self.refused(2, "4097 tokens, but the model's context is 4096", "perplexity",
+                     self.write("t.txt", "abc"), "--window", "4097")
         self.refused(2, "text is required", "perplexity")
 
     def test_bench_measures_and_reports(self):
@@ -525,8 +527,18 @@ class Files(Case):
         shutil.copy(self.tiny, odd)
         report = json.loads(self.ok(*how, "--json", "--model", odd).stdout)
         self.assertEqual(report["model"], "odd\ufffd")
+        for arguments in (["--prompt-tokens", "4097"], ["--depths", "4094", "--decode-tokens", "3"]):
+            self.refused(2, "4097 tokens, but the model's context is 4096", "bench", *arguments)
         self.refused(2, "--repeats", "bench", "--repeats", "0")
         self.refused(3, "no model 'x'", "bench", "--model", "x")
+
+    def test_bench_prints_a_row_as_soon_as_it_is_measured(self):
+        # The requests do not fit this node's context: what was measured before is there.
+        run = self.llmos("bench", "--prompt-tokens", "16", "--decode-tokens", "3", "--depths", "8",
+                         "--repeats", "1", "--concurrent", "1", "--set", "engine.context=16")
+        self.assertNotEqual(run.returncode, 0)
+        self.assertRegex(run.text, r"(?s)^tiny, .*\n\nprefill 16 .*\ndecode 3 .*\ndecode 3 at 8 ")
+        self.assertNotIn("concurrent", run.text)
 
 
 class Batch(Case):

@@ -144,37 +144,39 @@ double bench_row::median() const {
   return median_of(tokens_per_s);
 }
 
-result<std::vector<bench_row>> bench_backend(const bench_options& o, const node_config& config,
-                                             std::shared_ptr<const model> weights,
-                                             backend_info& device_info) {
+result<void> bench_backend(const bench_options& o, const node_config& config,
+                           std::shared_ptr<const model> weights, const bench_listener& listener) {
   const uint32_t deepest =
       o.depths.empty() ? 0 : *std::max_element(o.depths.begin(), o.depths.end());
   const uint32_t context = std::max(o.prompt_tokens, deepest + o.decode_tokens);
+  LLMOS_TRY_VOID(check_context(*weights, context,
+                               "lower --prompt-tokens, or --depths and --decode-tokens together"));
   LLMOS_TRY(const auto device,
             make_solo_backend(config, weights, config.engine.backend, context, 1));
-  device_info = device->info();
+  LLMOS_TRY_VOID(listener.on_device(device->info()));
   solo_run run{*device, weights->hp.n_vocab};
-  std::vector<bench_row> rows;
   const auto nothing = [] { return result<void>{}; };
-  LLMOS_TRY(rows.emplace_back(),
+  LLMOS_TRY(const auto prefill,
             measure("prefill " + std::to_string(o.prompt_tokens), o.prompt_tokens, o.repeats,
                     nothing, [&] { return run.prefill(o.prompt_tokens); }));
+  LLMOS_TRY_VOID(listener.on_row(prefill));
   std::vector<uint32_t> depths = {0};
   depths.insert(depths.end(), o.depths.begin(), o.depths.end());
   for (const uint32_t depth : depths) {
     auto what = "decode " + std::to_string(o.decode_tokens);
     if (depth != 0) what += " at " + std::to_string(depth);
-    LLMOS_TRY(rows.emplace_back(),
+    LLMOS_TRY(const auto decode,
               measure(
                   std::move(what), o.decode_tokens, o.repeats, [&] { return run.prefill(depth); },
                   [&] { return run.decode(o.decode_tokens); }));
+    LLMOS_TRY_VOID(listener.on_row(decode));
   }
-  return rows;
+  return {};
 }
 
-result<std::vector<bench_row>> bench_node(const bench_options& o, const node_config& config) {
+result<void> bench_node(const bench_options& o, const node_config& config,
+                        const bench_listener& listener) {
   LLMOS_TRY(const auto system, node::start(config));
-  std::vector<bench_row> rows;
   uint32_t num_rounds = 0;
   for (const uint32_t n : o.concurrent) {
     bench_row row{std::to_string(n) + " concurrent", uint64_t{n} * o.decode_tokens, {}, 0};
@@ -190,10 +192,10 @@ result<std::vector<bench_row>> bench_node(const bench_options& o, const node_con
       }
     }
     row.first_token_ms = median_of(std::move(first_token_ms));
-    rows.push_back(std::move(row));
+    LLMOS_TRY_VOID(listener.on_row(row));
   }
   system->stop(node::stop_mode::cancel);
-  return rows;
+  return {};
 }
 
 }  // namespace llmos

@@ -1,7 +1,8 @@
 #pragma once
 
 #include <cstdint>
-#include <nlohmann/json_fwd.hpp>
+#include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -32,13 +33,19 @@ struct bench_row {
 /// The middle of the values (of the two middle ones, their mean). REQUIRES: !values.empty().
 double median_of(std::vector<double> values);
 
-/// Prefill and decode of one sequence, straight on the backend. Errors: those of make_backend and
-/// forward.
-result<std::vector<bench_row>> bench_backend(const bench_options& o, const node_config& config,
-                                             std::shared_ptr<const model> weights,
-                                             backend_info& device);
+/// Hears what is measured as soon as it is known; its errors end the bench.
+struct bench_listener {
+  std::function<result<void>(const backend_info&)> on_device;  ///< Once, before the rows.
+  std::function<result<void>(const bench_row&)> on_row;
+};
+
+/// Prefill and decode of one sequence, straight on the backend. Errors: over_context, those of
+/// make_backend and forward.
+result<void> bench_backend(const bench_options& o, const node_config& config,
+                           std::shared_ptr<const model> weights, const bench_listener& listener);
 
 /// N requests at once through the whole system. Errors: those of a request.
-result<std::vector<bench_row>> bench_node(const bench_options& o, const node_config& config);
+result<void> bench_node(const bench_options& o, const node_config& config,
+                        const bench_listener& listener);
 
 }  // namespace llmos

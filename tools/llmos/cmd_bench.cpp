@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "runtime/config/model_path.hpp"
+#include "runtime/gguf/printable.hpp"
 #include "runtime/model/model.hpp"
 #include "tools/llmos/bench.hpp"
 #include "tools/llmos/commands.hpp"
@@ -11,6 +12,8 @@
 namespace llmos {
 
 namespace {
+
+constexpr size_t max_name_bytes = 200;
 
 struct bench_command_options {
   bench_options bench;
@@ -24,22 +27,23 @@ struct bench_report {
   std::vector<bench_row> rows;
 };
 
-std::string table(const bench_report& r, uint32_t repeats) {
-  char line[200];
-  std::snprintf(line, sizeof line, "%s, %.1f MB, %s backend, %s; medians of %u\n\n",
-                r.model.c_str(), static_cast<double>(r.model_bytes) / 1e6, r.device.name.c_str(),
+std::string title(const bench_report& r, uint32_t repeats) {
+  char text[200];
+  std::snprintf(text, sizeof text, "%.1f MB, %s backend, %s; medians of %u\n\n",
+                static_cast<double>(r.model_bytes) / 1e6, r.device.name.c_str(),
                 r.device.device.c_str(), repeats);
-  std::string out = line;
-  for (const auto& row : r.rows) {
-    std::snprintf(line, sizeof line, "%-24s %10.1f tokens/s", row.what.c_str(), row.median());
-    out += line;
-    if (row.first_token_ms != 0) {
-      std::snprintf(line, sizeof line, "   first token %.0f ms", row.first_token_ms);
-      out += line;
-    }
-    out += '\n';
+  return printable(r.model, max_name_bytes) + ", " + text;
+}
+
+std::string line(const bench_row& row) {
+  char text[80];
+  std::snprintf(text, sizeof text, "%-24s %10.1f tokens/s", row.what.c_str(), row.median());
+  std::string out = text;
+  if (row.first_token_ms != 0) {
+    std::snprintf(text, sizeof text, "   first token %.0f ms", row.first_token_ms);
+    out += text;
   }
-  return out;
+  return out + '\n';
 }
 
 std::string json(const bench_report& r, uint32_t repeats) {
@@ -67,21 +71,36 @@ std::string json(const bench_report& r, uint32_t repeats) {
   return out.dump(2, ' ', false, handler::replace) + "\n";  // a file name may be no UTF-8
 }
 
+/// Keeps all of it and, unless JSON is asked for, prints each line as soon as it is measured.
+bench_listener listen(const bench_command_options& o, bench_report& r) {
+  bench_listener out;
+  out.on_device = [&](const backend_info& device) {
+    r.device = device;
+    return o.as_json ? result<void>{} : write_out(title(r, o.bench.repeats));
+  };
+  out.on_row = [&](const bench_row& row) {
+    r.rows.push_back(row);
+    return o.as_json ? result<void>{} : write_out(line(row));
+  };
+  return out;
+}
+
 exit_code run(const bench_command_options& o, const global_options& global) {
   LLMOS_CLI_TRY(const auto config, effective_config(global));
   LLMOS_CLI_TRY(const auto found, find_model_file(config, o.bench.model));
   bench_report report_;
   report_.model = found.name;
   report_.model_bytes = found.bytes;
+  const auto listener = listen(o, report_);
   {
     LLMOS_CLI_TRY(const auto file, open_model_file(config, o.bench.model));
     LLMOS_CLI_TRY(const auto weights, load_model(file));
-    LLMOS_CLI_TRY(report_.rows, bench_backend(o.bench, config, weights, report_.device));
+    LLMOS_CLI_TRY_VOID(bench_backend(o.bench, config, weights, listener));
   }
-  LLMOS_CLI_TRY(auto rows, bench_node(o.bench, config));
-  report_.rows.insert(report_.rows.end(), rows.begin(), rows.end());
-  LLMOS_CLI_TRY_VOID(
-      write_out(o.as_json ? json(report_, o.bench.repeats) : table(report_, o.bench.repeats)));
+  LLMOS_CLI_TRY_VOID(bench_node(o.bench, config, listener));
+  if (o.as_json) {
+    LLMOS_CLI_TRY_VOID(write_out(json(report_, o.bench.repeats)));
+  }
   return exit_code::ok;
 }
 

@@ -43,12 +43,7 @@ exit_code run(const logits_options& o, const global_options& global) {
   LLMOS_CLI_TRY(const auto weights, load_model(file));
   LLMOS_CLI_TRY(const auto ids, parse_tokens(o.tokens, weights->hp.n_vocab));
   const auto num_tokens = static_cast<uint32_t>(ids.size());
-  if (num_tokens > weights->hp.n_ctx_train) {
-    return report({ec::over_context,
-                   std::to_string(num_tokens) + " tokens, but the model's context is " +
-                       std::to_string(weights->hp.n_ctx_train),
-                   "give fewer"});
-  }
+  LLMOS_CLI_TRY_VOID(check_context(*weights, num_tokens, "give fewer"));
   LLMOS_CLI_TRY(const auto device, make_solo_backend(config, weights, config.engine.backend,
                                                      num_tokens, max_logit_rows));
   LLMOS_CLI_TRY_VOID(write_logits(*device, ids, o.out_path));

@@ -37,6 +37,7 @@ result<task> prepare(const perplexity_options& o, const node_config& config) {
   LLMOS_TRY(const auto file, open_model_file(config, o.model));
   task t;
   LLMOS_TRY(t.weights, load_model(file));
+  LLMOS_TRY_VOID(check_context(*t.weights, o.window, "choose a smaller --window"));
   LLMOS_TRY(const auto vocabulary, make_tokenizer(*file));
   LLMOS_TRY(const std::string text, o.text_path == "-" ? read_standard_input(max_text_bytes)
                                                        : read_file(o.text_path, max_text_bytes));

@@ -26,4 +26,12 @@ result<std::unique_ptr<backend>> make_solo_backend(const node_config& config,
   return make_backend(backend_name, std::move(weights), limits);
 }
 
+result<void> check_context(const model& weights, uint64_t num_tokens, const std::string& mend) {
+  if (num_tokens <= weights.hp.n_ctx_train) return {};
+  return failure{ec::over_context,
+                 std::to_string(num_tokens) + " tokens, but the model's context is " +
+                     std::to_string(weights.hp.n_ctx_train),
+                 mend};
+}
+
 }  // namespace llmos

@@ -25,4 +25,8 @@ result<std::unique_ptr<backend>> make_solo_backend(const node_config& config,
                                                    const std::string& backend_name,
                                                    uint32_t num_tokens, uint32_t max_logits);
 
+/// Refuses more tokens than the model was trained for; `mend`: what to do then. Errors:
+/// over_context.
+result<void> check_context(const model& weights, uint64_t num_tokens, const std::string& mend);
+
 }  // namespace llmos
