@@ -4,6 +4,8 @@
 #include <filesystem>
 #include <system_error>
 
+#include "runtime/gguf/printable.hpp"
+
 namespace llmos {
 
 namespace fs = std::filesystem;
@@ -11,6 +13,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr const char* extension = ".gguf";
+constexpr size_t max_shown_bytes = 4096;  // a path's most: names are escaped, not cut
 
 bool is_file(const fs::path& p) {
   std::error_code ec;
@@ -29,9 +32,12 @@ model_file describe(const fs::path& p) {
 
 failure unknown_model(const node_config& config, const std::string& name) {
   std::string known;
-  for (const auto& m : list_model_files(config)) known += (known.empty() ? "" : ", ") + m.name;
+  for (const auto& m : list_model_files(config)) {
+    known += (known.empty() ? "" : ", ") + printable(m.name, max_shown_bytes);
+  }
   return {ec::not_found,
-          "no model '" + name + "' (neither a file nor in " + models_folder(config) + ")",
+          "no model '" + printable(name, max_shown_bytes) + "' (neither a file nor in " +
+              printable(models_folder(config), max_shown_bytes) + ")",
           known.empty() ? "tools/get-model fetches the default model" : "known: " + known};
 }
 

@@ -396,6 +396,14 @@ class Files(Case):
         self.assertEqual(run.stdout, b"")
         self.assertIn("tools/get-model", run.errors)
 
+    def test_names_of_files_do_not_reach_the_terminal_raw(self):
+        self.env["LLMOS_MODELS"] = str(self.here)
+        shutil.copy(self.tiny, self.here / "a\x1b]0;b\n.gguf")
+        text = self.ok("models").text
+        self.assertRegex(text, r"^a\\x1b\]0;b\\n +0\.1 MB  /.*/a\\x1b\]0;b\\n\.gguf\n$")
+        errors = self.refused(3, "no model 'x\\x1by'", "run", "--model", "x\x1by", "x").errors
+        self.assertIn("hint: known: a\\x1b]0;b\\n\n", errors)
+
     def test_inspect_shows_metadata_tensors_and_memory(self):
         text = self.ok("inspect").text
         for part in ("general.architecture", "llama", "blk.1.ffn_down.weight", "KV cache"):

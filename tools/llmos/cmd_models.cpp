@@ -1,6 +1,8 @@
+#include <algorithm>
 #include <cstdio>
 
 #include "runtime/config/model_path.hpp"
+#include "runtime/gguf/printable.hpp"
 #include "tools/llmos/commands.hpp"
 #include "tools/llmos/output.hpp"
 
@@ -8,14 +10,20 @@ namespace llmos {
 
 namespace {
 
+constexpr size_t max_path_bytes = 4096;
+
 struct models_options {};
 
 exit_code run(const models_options&, const global_options& global) {
   LLMOS_CLI_TRY(const auto config, effective_config(global));
-  const auto files = list_model_files(config);
+  auto files = list_model_files(config);
   if (files.empty()) {
     write_error("No models in " + models_folder(config) +
                 "\nhint: tools/get-model fetches the default model\n");
+  }
+  for (auto& m : files) {  // a file's name may hold what a terminal obeys
+    m.name = printable(m.name, max_path_bytes);
+    m.path = printable(m.path, max_path_bytes);
   }
   size_t width = 0;
   for (const auto& m : files) width = std::max(width, m.name.size());
