@@ -128,7 +128,7 @@ class CommandLine(Case):
 
         self.write("notes.txt", "x")
         self.assertEqual(complete("llmos", "ru"), ["run"])
-        self.assertEqual(complete("llmos", "run", "--temp"), ["--temperature"])
+        self.assertEqual(complete("llmos", "run", "--tempe"), ["--temperature"])
         self.assertIn("--config", complete("llmos", "--"))
         self.assertEqual(complete("llmos", "run", "--model", "ti"), ["tiny"])
         self.assertEqual(complete("llmos", "inspect", "ti"), ["tiny"])
@@ -235,6 +235,12 @@ class Run(Case):
         self.assertEqual(self.ok(*how, stdin=b"hi\n").stdout, answer)
         self.assertEqual(self.ok(*how, "-", stdin=b"hi").stdout, answer)
         self.assertNotEqual(self.ok(*how, stdin=b"something else").stdout, answer)
+
+    def test_short_names_mean_the_same(self):
+        long = self.ok("run", "--model", "tiny", "--temperature", "0", "-n", "8", "hi").stdout
+        self.assertEqual(self.ok("run", "-m", "tiny", "--temp", "0", "-n", "8", "hi").stdout, long)
+        self.refused(3, "no model 'nope'", "run", "-m", "nope", "--temp", "0", "hi")
+        self.refused(2, "--temperature: -1 is out of range", "run", "--temp", "-1", "hi")
 
     def test_a_seed_repeats_the_answer(self):
         how = ["run", "-n", "20", "--temperature", "3", "--json", "hi"]

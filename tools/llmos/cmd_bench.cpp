@@ -110,7 +110,7 @@ void add_bench(command_line& line) {
   const auto define = [](CLI::App& app, bench_command_options& o) {
     auto& b = o.bench;
     const auto tokens = CLI::Range(1, 1 << 20);
-    app.add_option("--model", b.model, "A GGUF file or a model's name")->type_name("FILE|NAME");
+    app.add_option("-m,--model", b.model, "A GGUF file or a model's name")->type_name("FILE|NAME");
     app.add_option("--prompt-tokens", b.prompt_tokens, "Length of the prefill")
         ->type_name("N")
         ->check(tokens)

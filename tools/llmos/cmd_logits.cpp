@@ -54,7 +54,7 @@ exit_code run(const logits_options& o, const global_options& global) {
 
 void add_logits(command_line& line) {
   const auto define = [](CLI::App& app, logits_options& o) {
-    app.add_option("--model", o.model, "A GGUF file or a model's name")->type_name("FILE|NAME");
+    app.add_option("-m,--model", o.model, "A GGUF file or a model's name")->type_name("FILE|NAME");
     app.add_option("--tokens", o.tokens, "Token ids, separated by commas")
         ->type_name("IDS")
         ->required();

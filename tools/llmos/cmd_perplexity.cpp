@@ -136,7 +136,7 @@ void add_perplexity(command_line& line) {
     app.add_option("text", o.text_path, "The text; - is standard input")
         ->type_name("FILE.txt")
         ->required();
-    app.add_option("--model", o.model, "A GGUF file or a model's name")->type_name("FILE|NAME");
+    app.add_option("-m,--model", o.model, "A GGUF file or a model's name")->type_name("FILE|NAME");
     app.add_option("--backend", o.backend_name, "What computes; default: engine.backend")
         ->type_name("NAME");
     app.add_option("--compare", o.compare_with,

@@ -167,7 +167,7 @@ void add_run(command_line& line) {
   const auto define = [](CLI::App& app, run_options& o) {
     app.add_option("prompt", o.prompt, "What to ask; absent or -: standard input")
         ->type_name("TEXT");
-    app.add_option("--model", o.model,
+    app.add_option("-m,--model", o.model,
                    "A GGUF file or a model's name; default: models.default_model")
         ->type_name("FILE|NAME");
     app.add_option("--system", o.system, "System prompt")->type_name("TEXT");

@@ -185,7 +185,7 @@ exit_code run(const shell_options& o, const global_options& global) {
 
 void add_shell(command_line& line) {
   const auto define = [](CLI::App& app, shell_options& o) {
-    app.add_option("--model", o.model,
+    app.add_option("-m,--model", o.model,
                    "A GGUF file or a model's name; default: models.default_model")
         ->type_name("FILE|NAME");
     app.add_option("--system", o.system, "System prompt; default: shell.system")->type_name("TEXT");

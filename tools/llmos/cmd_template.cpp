@@ -95,8 +95,9 @@ exit_code run(const template_options& o, const global_options& global) {
 
 void add_template(command_line& line) {
   const auto define = [](CLI::App& app, template_options& o) {
-    auto* model = app.add_option("--model", o.model, "Whose template; default: the default model")
-                      ->type_name("FILE|NAME");
+    auto* model =
+        app.add_option("-m,--model", o.model, "Whose template; default: the default model")
+            ->type_name("FILE|NAME");
     app.add_option("--template", o.template_path, "A template file instead of a model's")
         ->type_name("FILE.jinja")
         ->excludes(model);

@@ -36,7 +36,8 @@ exit_code run(const tokenize_options& options, const global_options& global) {
 
 void add_tokenize(command_line& line) {
   const auto define = [](CLI::App& app, tokenize_options& o) {
-    app.add_option("--model", o.model, "A GGUF file (its vocabulary is enough) or a model's name")
+    app.add_option("-m,--model", o.model,
+                   "A GGUF file (its vocabulary is enough) or a model's name")
         ->type_name("FILE|NAME");
     app.add_flag("--special", o.special, "Recognise special tokens in the text");
     app.footer(

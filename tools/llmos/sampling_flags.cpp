@@ -17,9 +17,10 @@ bool is_bias(const config_key& key) {
   return std::holds_alternative<std::map<token_id, float>*>(key.slot);
 }
 
-/// "--top-p" of "top_p"; lists are named for one of their entries.
+/// "--top-p" of "top_p", last and after shorter ones; lists are named for one of their entries.
 std::string option_name(const config_key& key) {
   if (key.name == "max_tokens") return "-n,--max-tokens";
+  if (key.name == "temperature") return "--temp,--temperature";
   if (key.name == "stop_token_ids") return "--stop-token";
   std::string name = "--" + key.name;
   std::replace(name.begin(), name.end(), '_', '-');
@@ -100,7 +101,7 @@ result<void> apply(const sampling_flags& flags, sampling_params& params) {
     const auto given = flags.find(key.name);
     if (given == flags.end()) continue;
     const auto name = option_name(key);
-    key.name = name.substr(name.find("--"));
+    key.name = name.substr(name.rfind("--"));
     LLMOS_TRY(const yaml_node value, value_of(key, given->second));
     LLMOS_TRY_VOID(assign(key, value));
   }
