@@ -70,7 +70,7 @@ void process_state::encode() {
 }
 
 void process_state::prepare(const token_vector& prompt) {
-  auto spec = make_spec(*engine.loaded, *args.request, args.id, prompt, args.seed);
+  auto spec = make_spec(*engine.loaded, *args.request, args.id, prompt, args.seed, engine.context);
   if (!spec) return fail(spec.error());
   num_prompt = (*spec)->num_prompt;
   gen.emplace(std::move(*spec), engine.loaded->vocabulary);
@@ -156,6 +156,8 @@ void process_state::send_done(finish_reason reason) {
   if (gen) {
     done.stop_string = gen->stop_string();
     done.seed = *gen->spec().sampling.seed;
+    const bool shrunk = gen->spec().sampling.max_tokens < args.request->sampling.max_tokens;
+    done.context_full = shrunk && reason == finish_reason::length;
   }
   self->send(args.client, atom::done_v, std::move(done));
   leave(to_string(reason));

@@ -41,7 +41,7 @@ std::vector<config_key> keys_of(sampling_params& x) {
       {"stop_token_ids", &x.stop_token_ids, {.low = 0, .high = max_i32, .max_items = 64}, "",
        "Token ids that end the answer, beside the model's own end tokens."},
       {"max_tokens", &x.max_tokens, {0, max_i32}, "tokens",
-       "Longest answer; 0 only evaluates the prompt."},
+       "Longest answer; 0 only evaluates the prompt.", &x.max_tokens_asked},
       {"min_tokens", &x.min_tokens, {0, max_i32}, "tokens",
        "The model's end tokens are not drawn before this many."},
       {"ignore_eos", &x.ignore_eos, {}, "",
@@ -89,6 +89,11 @@ std::vector<config_key> keys_of(node_config& x) {
        "Worker threads for actors; compute threads are not counted."},
   };
   for (auto& key : keys_of(x.sampling)) {
+    if (key.name == "max_tokens") {
+      key.doc = "Longest answer; 0 only evaluates the prompt. "
+                "Shrinks to the context, unlike a request's own.";
+    }
+    key.asked = nullptr;
     key.name.insert(0, "sampling.");
     keys.push_back(std::move(key));
   }

@@ -40,6 +40,7 @@ struct config_key {
   value_rule rule;
   std::string_view unit;  ///< "tokens", "ms", "bytes"; empty: none.
   std::string_view doc;   ///< One sentence for configs/node.yaml and --help.
+  bool* asked = nullptr;  ///< Set when a value is assigned: tells a wish from a default.
 };
 
 /// Every key of `x`, in the order of configs/node.yaml: the one place that knows names, types,

@@ -238,7 +238,9 @@ failure unknown_field(const std::vector<config_key>& keys, const yaml_field& fie
 
 result<void> assign(const config_key& key, const yaml_node& value, std::string_view file) {
   const value_reader read{key, file};
-  return std::visit([&](auto* slot) { return read(slot, value); }, key.slot);
+  LLMOS_TRY_VOID(std::visit([&](auto* slot) { return read(slot, value); }, key.slot));
+  if (key.asked != nullptr) *key.asked = true;
+  return {};
 }
 
 result<void> assign_text(const config_key& key, std::string_view value) {

@@ -30,8 +30,10 @@ struct sampling_params {
       stop;  ///< Strings that end the text; not part of the output. <= 16, 1..256 bytes
   std::vector<token_id> stop_token_ids;  ///< <= 64
   uint32_t max_tokens = 512;             ///< New tokens at most; 0 = only evaluate the prompt.
-  uint32_t min_tokens = 0;               ///< End tokens are masked before this many new tokens.
-  bool ignore_eos = false;               ///< End-of-generation tokens are masked for good.
+  /// The request itself says max_tokens: it must fit the context. A default shrinks to it.
+  bool max_tokens_asked = false;
+  uint32_t min_tokens = 0;  ///< End tokens are masked before this many new tokens.
+  bool ignore_eos = false;  ///< End-of-generation tokens are masked for good.
   bool logprobs =
       false;  ///< Report the chosen token's log-probability (before penalties and cuts).
   uint32_t top_logprobs = 0;  ///< Alternatives reported with each token. [0, 20]

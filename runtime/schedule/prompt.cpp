@@ -29,6 +29,21 @@ result<std::string> render_chat(const loaded_model& m, const generate_request& r
   return m.chat->render(input);
 }
 
+/// Shrinks a max_tokens that nobody asked for to what the prompt leaves of the context.
+result<void> fit(sampling_params& p, uint32_t num_prompt, uint32_t context) {
+  if (p.max_tokens_asked || p.max_tokens == 0) return {};
+  if (num_prompt >= context) {
+    return failure{
+        ec::over_context,
+        std::to_string(num_prompt) +
+            " prompt tokens leave no room for an answer: they fill or exceed the context of " +
+            std::to_string(context),
+        "shorten the prompt or raise engine.context"};
+  }
+  p.max_tokens = std::min(p.max_tokens, std::max(context - num_prompt, p.min_tokens));
+  return {};
+}
+
 }  // namespace
 
 result<std::vector<token_id>> encode_prompt(const loaded_model& m, const generate_request& request,
@@ -54,7 +69,7 @@ result<std::vector<token_id>> encode_prompt(const loaded_model& m, const generat
 }
 
 result<spec_ptr> make_spec(const loaded_model& m, const generate_request& request, request_id id,
-                           std::vector<token_id> prompt, uint64_t seed) {
+                           std::vector<token_id> prompt, uint64_t seed, uint32_t context) {
   LLMOS_TRY_VOID(validate(request.sampling, m.vocabulary->size()));
   auto spec = std::make_shared<sequence_spec>();
   spec->id = id;
@@ -62,6 +77,7 @@ result<spec_ptr> make_spec(const loaded_model& m, const generate_request& reques
   spec->num_prompt = static_cast<uint32_t>(prompt.size());
   spec->tokens = std::move(prompt);
   spec->sampling = request.sampling;
+  LLMOS_TRY_VOID(fit(spec->sampling, spec->num_prompt, context));
   if (!spec->sampling.seed) spec->sampling.seed = seed;
   const auto eog = m.vocabulary->end_of_generation();
   spec->eog_ids.assign(eog.begin(), eog.end());

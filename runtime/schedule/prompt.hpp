@@ -18,9 +18,11 @@ namespace llmos {
 result<std::vector<token_id>> encode_prompt(const loaded_model& m, const generate_request& request,
                                             std::chrono::sys_seconds now);
 
-/// The sequence an engine shall generate for a request. `seed`: used when the request has none.
-/// Errors: invalid_argument (sampling_params against this vocabulary).
+/// The sequence an engine with room for `context` tokens shall generate for a request. A max_tokens
+/// that the request did not ask for shrinks to that room, but not below min_tokens. `seed`: used
+/// when the request has none. Errors: invalid_argument (sampling_params against this vocabulary),
+/// over_context (the prompt leaves no room for a token).
 result<spec_ptr> make_spec(const loaded_model& m, const generate_request& request, request_id id,
-                           std::vector<token_id> prompt, uint64_t seed);
+                           std::vector<token_id> prompt, uint64_t seed, uint32_t context);
 
 }  // namespace llmos

@@ -28,7 +28,7 @@ using request_ptr = std::shared_ptr<const generate_request>;
 /// Why a generation ended well.
 enum class finish_reason : uint8_t {
   stop,       ///< End token, stop id or stop string.
-  length,     ///< max_tokens.
+  length,     ///< max_tokens, or the end of the context where the request asked for none.
   cancelled,  ///< Its owner asked for it.
   count_,
 };
@@ -50,7 +50,8 @@ struct generation_usage {
 struct generation_done {
   request_id id;
   finish_reason reason = finish_reason::stop;
-  std::string stop_string;  ///< The stop string that matched; empty otherwise.
+  bool context_full = false;  ///< The context ended it, before the node's default max_tokens.
+  std::string stop_string;    ///< The stop string that matched; empty otherwise.
   std::string model;
   uint64_t seed = 0;  ///< The seed used: drawn below 2^53 when the client gave none.
   generation_usage usage;

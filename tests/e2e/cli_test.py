@@ -311,6 +311,17 @@ class Run(Case):
         self.assertIn("cut at 4 tokens; -n N allows more", self.ok(*how, "x").errors)
         self.assertEqual(self.ok(*how, "-n", "4", "x").errors, "")
 
+    def test_a_default_length_shrinks_to_the_context(self):
+        how = ["run", "--ignore-eos", "--set", "engine.context=64", "--raw"]
+        run = self.ok(*how, "--json", "x" * 50)
+        answer = json.loads(run.stdout)
+        self.assertEqual((answer["finish_reason"], answer["usage"]["completion_tokens"]),
+                         ("length", 14))
+        self.assertIn("cut at 14 tokens: the context is full", run.errors)
+        self.refused(2, "50 prompt tokens + 512 max_tokens exceed the context of 64",
+                     *how, "-n", "512", "x" * 50)
+        self.refused(2, "64 prompt tokens leave no room for an answer", *how, "x" * 64)
+
     def test_stats_go_to_standard_error(self):
         run = self.ok("run", "-n", "5", "--stats", "--ignore-eos", "hi")
         self.assertIn("5 new", run.errors)

@@ -112,6 +112,7 @@ batch_job make_round(const bench_options& o, uint32_t n, uint32_t round) {
                           "light to the last boat, and who was there.";
     item.request.sampling.temperature = 0;
     item.request.sampling.max_tokens = o.decode_tokens;
+    item.request.sampling.max_tokens_asked = true;
     item.request.sampling.ignore_eos = true;
     job.items.push_back(std::move(item));
   }

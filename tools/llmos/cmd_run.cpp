@@ -112,9 +112,11 @@ exit_code finish(const run_options& o, const outcome& x, const sampling_params& 
   } else if (!x.text.empty() && x.text.back() != '\n') {
     LLMOS_CLI_TRY_VOID(write_out("\n"));
   }
-  if (x.done->reason == finish_reason::length && o.sampling.count("max_tokens") == 0) {
-    write_error("llmos: note: the answer was cut at " + std::to_string(sampling.max_tokens) +
-                " tokens; -n N allows more\n");
+  if (x.done->reason == finish_reason::length && !sampling.max_tokens_asked) {
+    write_error("llmos: note: the answer was cut at " +
+                std::to_string(x.done->usage.completion_tokens) +
+                (x.done->context_full ? " tokens: the context is full; engine.context allows more\n"
+                                      : " tokens; -n N allows more\n"));
   }
   if (o.stats) print_stats(x.done->usage);
   return exit_code::ok;

@@ -258,7 +258,8 @@ std::string end_line(const generation_done& end) {
   if (end.reason == finish_reason::cancelled) return "[stopped]\n";
   if (end.reason != finish_reason::length) return "";
   return "[cut after " + std::to_string(end.usage.completion_tokens) +
-         " tokens: /set max_tokens N allows more]\n";
+         (end.context_full ? " tokens: the context is full, /clear makes room]\n"
+                           : " tokens: /set max_tokens N allows more]\n");
 }
 
 }  // namespace llmos

@@ -121,7 +121,7 @@ struct fixture : test::deterministic_system {
   std::shared_ptr<generate_request> ask = std::make_shared<generate_request>();
 
   fixture() {
-    w.engine = {"tiny.gguf", "tiny", tokenizer, scheduler, tiny()};
+    w.engine = {"tiny.gguf", "tiny", tokenizer, scheduler, tiny(), 4096};
     ask->prompt = "abc";
     ask->sampling.max_tokens = 8;
   }
@@ -184,10 +184,23 @@ TEST_CASE_FIXTURE(fixture, "text streams to the client and ends with one done") 
   CHECK(heard.text == "hi!");
   REQUIRE(heard.num_terminal() == 1);
   CHECK(heard.dones[0].reason == finish_reason::length);
+  CHECK_FALSE(heard.dones[0].context_full);
   CHECK(heard.dones[0].usage.completion_tokens == 3);
   CHECK(heard.dones[0].seed == 11);
   CHECK(w.cancelled.empty());
   CHECK(over());
+}
+
+TEST_CASE_FIXTURE(fixture, "an answer that the context ended says so") {
+  w.engine.context = 5;
+  start();
+  REQUIRE(w.enqueued.size() == 1);
+  CHECK(w.enqueued[0]->sampling.max_tokens == 2);
+  token(0, 'h');
+  token(1, 'i', stop_reason::length);
+  REQUIRE(heard.num_terminal() == 1);
+  CHECK(heard.dones[0].reason == finish_reason::length);
+  CHECK(heard.dones[0].context_full);
 }
 
 TEST_CASE_FIXTURE(fixture, "a stop string ends the text before it and stops the engine") {

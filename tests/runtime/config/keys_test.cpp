@@ -25,6 +25,18 @@ std::string assigned(const std::string& name, const std::string& value) {
 }  // namespace
 
 TEST_SUITE("runtime.config.keys") {
+  TEST_CASE("a request's own max_tokens is told from the node's default") {
+    sampling_params own;
+    CHECK(assign_text(*find_key(keys_of(own), "max_tokens"), "many").ok() == false);
+    CHECK_FALSE(own.max_tokens_asked);
+    CHECK(assign_text(*find_key(keys_of(own), "max_tokens"), "512").ok());
+    CHECK(own.max_tokens_asked);
+    node_config node;
+    CHECK(assign_text(*find_key(keys_of(node), "sampling.max_tokens"), "7").ok());
+    CHECK(node.sampling.max_tokens == 7);
+    CHECK_FALSE(node.sampling.max_tokens_asked);
+  }
+
   TEST_CASE("values of every type are read") {
     struct row {
       std::string key;

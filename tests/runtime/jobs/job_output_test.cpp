@@ -17,7 +17,8 @@ batch_job job_of(std::initializer_list<const char*> ids) {
 outcome done_outcome() {
   outcome x;
   x.text = "Hi \"you\"\n";
-  x.done = generation_done{{1}, finish_reason::length, "", "tiny", 42, {3, 1, 4, 1500, 31500}};
+  x.done =
+      generation_done{{1}, finish_reason::length, false, "", "tiny", 42, {3, 1, 4, 1500, 31500}};
   return x;
 }
 

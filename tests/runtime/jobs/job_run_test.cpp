@@ -20,7 +20,7 @@ batch_job job_of(size_t n, uint32_t concurrency) {
 }
 
 generation_done done_of(uint64_t id, finish_reason reason = finish_reason::stop) {
-  return {{id}, reason, "", "m", 1, {1, 0, 5, 0, 0}};
+  return {{id}, reason, false, "", "m", 1, {1, 0, 5, 0, 0}};
 }
 
 }  // namespace

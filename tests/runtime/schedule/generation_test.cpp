@@ -26,7 +26,7 @@ generation start(std::vector<std::string> stop = {}, bool logprobs = false) {
   r.prompt = "p";
   r.sampling.stop = std::move(stop);
   r.sampling.logprobs = logprobs;
-  return generation{make_spec(*tiny(), r, {1}, {4}, 9).value(), tiny()->vocabulary};
+  return generation{make_spec(*tiny(), r, {1}, {4}, 9, 4096).value(), tiny()->vocabulary};
 }
 
 token_event byte(uint32_t index, char c, stop_reason stop = stop_reason::none) {
@@ -138,13 +138,45 @@ TEST_SUITE("runtime.schedule.prompt") {
           "both messages and a raw prompt were given");
   }
 
+  TEST_CASE("max_tokens shrinks to the context unless the request asked for it") {
+    struct row {
+      const char* name;
+      uint32_t num_prompt, max_tokens, min_tokens;
+      bool asked;
+      const char* want;
+    };
+    const row table[] = {
+        {"a default that fits", 10, 54, 0, false, "54"},
+        {"a default beyond the context", 10, 512, 0, false, "54"},
+        {"room for one token", 63, 512, 0, false, "1"},
+        {"no room", 64, 512, 0, false,
+         "64 prompt tokens leave no room for an answer: they fill or exceed the context of 64"},
+        {"a prompt that is too long", 70, 512, 0, false,
+         "70 prompt tokens leave no room for an answer: they fill or exceed the context of 64"},
+        {"only evaluated", 64, 0, 0, false, "0"},
+        {"min_tokens holds", 10, 512, 60, false, "60"},
+        {"asked for", 10, 512, 0, true, "512"},
+        {"asked for without room", 64, 1, 0, true, "1"},
+    };
+    for (const auto& r : table) {
+      CAPTURE(r.name);
+      generate_request ask;
+      ask.sampling.max_tokens = r.max_tokens;
+      ask.sampling.min_tokens = r.min_tokens;
+      ask.sampling.max_tokens_asked = r.asked;
+      const auto got = make_spec(*tiny(), ask, {1}, std::vector<token_id>(r.num_prompt, 4), 9, 64);
+      CHECK((got ? std::to_string((*got)->sampling.max_tokens) : got.error().text) == r.want);
+      if (!got) CHECK(got.error().code == ec::over_context);
+    }
+  }
+
   TEST_CASE("ids that end a sequence follow ignore_eos") {
     generate_request r;
     r.sampling.stop_token_ids = {50};
-    auto s = make_spec(*tiny(), r, {1}, {4}, 9).value();
+    auto s = make_spec(*tiny(), r, {1}, {4}, 9, 4096).value();
     CHECK(s->end_ids.size() == 1 + s->eog_ids.size());
     r.sampling.ignore_eos = true;
-    s = make_spec(*tiny(), r, {1}, {4}, 9).value();
+    s = make_spec(*tiny(), r, {1}, {4}, 9, 4096).value();
     CHECK(s->end_ids == std::vector<token_id>{50});
   }
 }

@@ -93,7 +93,7 @@ struct fixture : test::deterministic_system {
   void done(uint64_t id, finish_reason reason = finish_reason::stop) {
     const auto client = node.open.at({id}).second;
     node.open.erase({id});
-    self->send(client, atom::done_v, generation_done{{id}, reason, "", "m", 1, {}});
+    self->send(client, atom::done_v, generation_done{{id}, reason, false, "", "m", 1, {}});
     run();
   }
   void fail(uint64_t id, ec code) {

@@ -170,6 +170,14 @@ TEST_SUITE("actors.gateway.shell.session") {
           "[cut after 42 tokens: /set max_tokens N allows more]\n");
   }
 
+  TEST_CASE("an answer that the context ended says how to go on") {
+    generation_done end;
+    end.reason = finish_reason::length;
+    end.context_full = true;
+    end.usage.completion_tokens = 9;
+    CHECK(end_line(end) == "[cut after 9 tokens: the context is full, /clear makes room]\n");
+  }
+
   TEST_CASE("a conversation is saved as JSON that holds all of it") {
     const test::temp_dir folder;
     chat_session s{node_config{}};
