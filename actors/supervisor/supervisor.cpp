@@ -121,7 +121,7 @@ void supervisor_state::open_engine(const std::string& key, const std::string& nu
   e.memory = self->spawn<caf::monitored>(memory_manager, limits.num_blocks, limits.block_tokens,
                                          key + "\n" + numerics);
   e.scheduler = self->spawn<caf::monitored>(scheduler, e.model->name, limits);
-  e.tokenizer = spawn_blocking(tokenizer_service, e.model);
+  e.tokenizer = spawn_blocking(tokenizer_service, e.model, limits.max_context);
   self->send(e.memory, atom::wire_v, memory_listener_actor{e.scheduler});
   self->send(e.executor, atom::wire_v, step_listener_actor{e.scheduler});
   self->send(e.scheduler, atom::wire_v, scheduler_wiring{e.memory, e.executor, ledger_, monitor_});

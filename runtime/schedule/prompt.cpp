@@ -47,7 +47,7 @@ result<void> fit(sampling_params& p, uint32_t num_prompt, uint32_t context) {
 }  // namespace
 
 result<std::vector<token_id>> encode_prompt(const loaded_model& m, const generate_request& request,
-                                            std::chrono::sys_seconds now) {
+                                            std::chrono::sys_seconds now, uint32_t context) {
   const bool chat = !request.messages.is_null();
   if (chat && !request.prompt.empty()) {
     return failure{ec::invalid_argument, "both messages and a raw prompt were given", "send one"};
@@ -57,6 +57,12 @@ result<std::vector<token_id>> encode_prompt(const loaded_model& m, const generat
     LLMOS_TRY(text, render_chat(m, request, now));
   }
   const auto& vocabulary = *m.vocabulary;
+  if (const auto n = vocabulary.tokens_at_least(text); n > context) {
+    return failure{ec::over_context,
+                   "the prompt has at least " + std::to_string(n) +
+                       " tokens; they exceed the context of " + std::to_string(context),
+                   "shorten the prompt"};
+  }
   encode_options options;
   options.special = true;
   options.add_bos = vocabulary.bos() && vocabulary.add_bos_by_default() &&

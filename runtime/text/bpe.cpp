@@ -271,6 +271,12 @@ void bpe_encoder::append_symbol(uint32_t symbol, std::vector<token_id>& out,
   }
 }
 
+std::array<uint8_t, 256> bpe_encoder::byte_weights() const {
+  std::array<uint8_t, 256> out{};
+  for (size_t b = 0; b < 256; ++b) out[b] = byte_symbols_[b] < n_tokens_ ? 1 : 0;
+  return out;
+}
+
 std::string bpe_encoder::bytes_of(std::string_view text) const {
   // Added tokens may be plain text.
   auto bytes = unmap(text);

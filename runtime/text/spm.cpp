@@ -173,6 +173,16 @@ void spm_encoder::append_bytes(std::string_view bytes, std::vector<token_id>& ou
   }
 }
 
+std::array<uint8_t, 256> spm_encoder::byte_weights() const {
+  std::array<uint8_t, 256> out{};
+  const bool loses = !unknown_ && std::any_of(bytes_.begin(), bytes_.end(),
+                                              [](const auto& id) { return !id.has_value(); });
+  if (loses) return out;
+  out.fill(1);
+  out[' '] = space_mark.size();
+  return out;
+}
+
 std::string spm_encoder::bytes_of(std::string_view text) const {
   std::string out;
   for (size_t at = 0; at < text.size();) {

@@ -25,6 +25,7 @@ public:
   result<void> encode(std::string_view text, bool starts, std::vector<token_id>& out,
                       uint64_t& lost_bytes) const override;
   std::string bytes_of(std::string_view text) const override;
+  std::array<uint8_t, 256> byte_weights() const override;
   bool adds_space() const override { return adds_space_; }
 
 private:

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -24,6 +25,9 @@ public:
 
   /// The bytes that a normal token with this vocabulary text stands for.
   virtual std::string bytes_of(std::string_view text) const = 0;
+
+  /// By byte of text: how many bytes of what is merged it gives; 0: it may be left out.
+  virtual std::array<uint8_t, 256> byte_weights() const = 0;
 
   /// Whether `encode` puts a space before text that `starts`.
   virtual bool adds_space() const = 0;

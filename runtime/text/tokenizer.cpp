@@ -1,8 +1,12 @@
 #include "runtime/text/tokenizer.hpp"
 
+#include <algorithm>
+#include <array>
 #include <utility>
 
 #include "runtime/base/check.hpp"
+#include "runtime/base/checked.hpp"
+#include "runtime/base/utf8.hpp"
 #include "runtime/gguf/printable.hpp"
 #include "runtime/text/bpe.hpp"
 #include "runtime/text/special_tokens.hpp"
@@ -23,6 +27,16 @@ public:
       : vocabulary_{std::move(v)}, specials_{vocabulary_}, encoder_{std::move(encoder)} {
     pieces_.reserve(size(), 0);
     for (uint32_t i = 0; i < size(); ++i) pieces_.add(piece_of(static_cast<token_id>(i)));
+    const auto& strips = vocabulary_.strips_right;
+    if (std::find(strips.begin(), strips.end(), true) != strips.end()) {
+      for (const char c : {' ', '\t', '\n', '\v', '\f', '\r'})
+        weights_[static_cast<uint8_t>(c)] = 0;
+    }
+    for (uint32_t i = 0; i < size(); ++i) heaviest_ = std::max(heaviest_, weight(pieces_[i]));
+  }
+
+  uint64_t tokens_at_least(std::string_view text) const override {
+    return first_invalid_utf8(text) ? 0 : ceil_div(weight(text), heaviest_);
   }
 
   result<std::vector<token_id>> encode(std::string_view text,
@@ -80,6 +94,13 @@ private:
     return vocabulary_.kind(id);
   }
 
+  /// Bytes of a text as far as each must end up in some token.
+  uint64_t weight(std::string_view text) const {
+    uint64_t sum = 0;
+    for (const char c : text) sum += weights_[static_cast<uint8_t>(c)];
+    return sum;
+  }
+
   std::string piece_of(token_id id) const {
     const std::string_view text = vocabulary_.texts[static_cast<uint32_t>(id)];
     switch (vocabulary_.kind(id)) {
@@ -113,6 +134,8 @@ private:
   special_tokens specials_;
   std::unique_ptr<const text_encoder> encoder_;
   text_table pieces_;  ///< Bytes of each token, by id.
+  std::array<uint8_t, 256> weights_ = encoder_->byte_weights();
+  uint64_t heaviest_ = 4;  ///< Weight of the heaviest token; the unknown one may be a character.
 };
 
 result<std::shared_ptr<const tokenizer>> make_bpe(const vocabulary_source& source) {

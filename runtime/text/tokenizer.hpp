@@ -33,6 +33,10 @@ public:
   virtual result<std::vector<token_id>> encode(std::string_view text,
                                                encode_options options) const = 0;
 
+  /// How many tokens a text becomes at least, from its bytes and the longest token's alone: fast,
+  /// whatever its size. 0 for ill-formed UTF-8, which may shrink when it is read.
+  virtual uint64_t tokens_at_least(std::string_view text) const = 0;
+
   /// Appends the bytes of one token; a token may be part of a UTF-8 character. Control tokens
   /// append nothing unless `render_special`. REQUIRES: 0 <= id < size().
   virtual void append_piece(token_id id, std::string& out, bool render_special) const = 0;

@@ -322,6 +322,10 @@ class Run(Case):
                      *how, "-n", "512", "x" * 50)
         self.refused(2, "64 prompt tokens leave no room for an answer", *how, "x" * 64)
 
+    def test_a_prompt_that_cannot_fit_is_refused_by_its_bytes(self):
+        # Tiny's longest token has 13 bytes; 4096 of them make 53248.
+        self.refused(2, "at least 769231 tokens", "run", "--raw", stdin=b"x" * 10_000_000)
+
     def test_stats_go_to_standard_error(self):
         run = self.ok("run", "-n", "5", "--stats", "--ignore-eos", "hi")
         self.assertIn("5 new", run.errors)

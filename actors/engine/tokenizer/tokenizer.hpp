@@ -16,12 +16,15 @@ struct tokenizer_state {
   caf::result<encoded_ptr> encode(const generate_request& request);
 
   loaded_model_ptr model;
+  uint32_t context = 0;
   uint64_t num_requests = 0;
   uint64_t num_tokens = 0;
 };
 
-/// Spawn it detached: a long prompt takes milliseconds.
+/// Refuses prompts that cannot fit `context` tokens. Spawn it detached: a long prompt takes
+/// milliseconds.
 tokenizer_actor::behavior_type tokenizer_service(
-    tokenizer_actor::stateful_pointer<tokenizer_state> self, loaded_model_ptr model);
+    tokenizer_actor::stateful_pointer<tokenizer_state> self, loaded_model_ptr model,
+    uint32_t context);
 
 }  // namespace llmos

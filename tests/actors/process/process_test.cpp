@@ -56,7 +56,7 @@ tokenizer_actor::behavior_type fake_tokenizer(tokenizer_actor::stateful_pointer<
       [w](atom::encode, const request_ptr& r) -> caf::result<encoded_ptr> {
         if (w->refuse_encode.code != ec::none) return to_error(w->refuse_encode);
         return std::make_shared<const token_vector>(
-            encode_prompt(*w->engine.loaded, *r, {}).value());
+            encode_prompt(*w->engine.loaded, *r, {}, 4096).value());
       },
       [](atom::status) { return std::string{}; },
   };

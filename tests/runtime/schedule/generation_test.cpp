@@ -120,22 +120,35 @@ TEST_SUITE("runtime.schedule.prompt") {
   TEST_CASE("messages go through the template, raw prompts do not") {
     generate_request chat;
     chat.messages = nlohmann::ordered_json::array({{{"role", "user"}, {"content", "hi"}}});
-    const auto tokens = encode_prompt(*tiny(), chat, {}).value();
+    const auto tokens = encode_prompt(*tiny(), chat, {}, 4096).value();
     CHECK(tiny()->vocabulary->decode(tokens, true) ==
           "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n");
     CHECK(tokens.front() == 1);
     generate_request raw;
     raw.prompt = "hi";
-    CHECK(encode_prompt(*tiny(), raw, {}).value().size() == 2);
+    CHECK(encode_prompt(*tiny(), raw, {}, 4096).value().size() == 2);
   }
 
   TEST_CASE("a prompt that is no prompt is refused") {
     generate_request r;
-    CHECK(encode_prompt(*tiny(), r, {}).error().code == ec::invalid_argument);
+    CHECK(encode_prompt(*tiny(), r, {}, 4096).error().code == ec::invalid_argument);
     r.prompt = "x";
     r.messages = nlohmann::ordered_json::array();
-    CHECK(encode_prompt(*tiny(), r, {}).error().text ==
+    CHECK(encode_prompt(*tiny(), r, {}, 4096).error().text ==
           "both messages and a raw prompt were given");
+  }
+
+  TEST_CASE("a text that cannot fit the context is not encoded") {
+    // The tiny vocabulary's longest token, <|endoftext|>, has 13 bytes.
+    generate_request r;
+    r.prompt = std::string(13 * 20 + 1, 'x');
+    const auto refused = encode_prompt(*tiny(), r, {}, 20).error();
+    CHECK(refused.code == ec::over_context);
+    CHECK(refused.text == "the prompt has at least 21 tokens; they exceed the context of 20");
+    CHECK(encode_prompt(*tiny(), r, {}, 21).value().size() == 13 * 20 + 1);
+    r.prompt.clear();
+    for (int i = 0; i < 20; ++i) r.prompt += "<|endoftext|>";
+    CHECK(encode_prompt(*tiny(), r, {}, 20).value().size() == 20);
   }
 
   TEST_CASE("max_tokens shrinks to the context unless the request asked for it") {
