@@ -2,8 +2,6 @@
 
 #include <utility>
 
-#include "runtime/config/yaml.hpp"
-
 namespace llmos {
 
 namespace {
@@ -26,8 +24,9 @@ public:
 
 private:
   result<csv_row> read_row() {
-    csv_row row{line_, {}};
+    csv_row row{line_, {}, {}};
     for (;;) {
+      row.places.push_back(place());
       LLMOS_TRY(row.fields.emplace_back(), peek() == '"' ? read_quoted() : read_plain());
       if (at_ == text_.size() || skip_line_end()) return row;
       ++at_;  // both readers stop only at the end, a line end or a comma

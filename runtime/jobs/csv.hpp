@@ -6,12 +6,14 @@
 #include <vector>
 
 #include "runtime/base/result.hpp"
+#include "runtime/config/yaml.hpp"
 
 namespace llmos {
 
 struct csv_row {
   uint32_t line = 1;  ///< Where the row starts, from 1.
   std::vector<std::string> fields;
+  std::vector<text_place> places;  ///< Where each field starts.
 };
 
 /// Reads comma-separated values as RFC 4180 has them: quoted fields with commas, line ends and

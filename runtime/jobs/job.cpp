@@ -4,6 +4,7 @@
 #include <unordered_map>
 
 #include "runtime/jobs/job_item.hpp"
+#include "runtime/jobs/substitute.hpp"
 
 namespace llmos {
 
@@ -44,7 +45,7 @@ uint64_t text_bytes(const job_item& item) {
   for (const auto& m : item.request.messages) {
     sum += m["content"].get_ref<const std::string&>().size();
   }
-  for (const auto& [name, value] : item.variables) sum += value.size();
+  for (const auto& [name, value] : item.variables) sum += text_of(value).size();
   return sum;
 }
 
@@ -65,7 +66,7 @@ public:
       return error_at(where, place, "more than " + std::to_string(max_rows) + " items",
                       "split the job");
     }
-    LLMOS_TRY(items_.emplace_back(), make_item(spec, place, file_));
+    LLMOS_TRY(items_.emplace_back(), make_item(std::move(spec), place, where, file_));
     num_bytes_ += text_bytes(items_.back());
     if (num_bytes_ > max_text_bytes) {
       return error_at(where, place,
@@ -115,9 +116,11 @@ result<void> add_rows(const yaml_node& source, const item_spec& defaults, const 
   if (!rows) return std::move(rows).error();
   for (auto& row : *rows) {
     item_spec spec = defaults;
-    for (auto& [name, value] : row.values) spec.variables[name] = std::move(value);
-    if (const auto id = row.values.find("id"); id != row.values.end()) {
-      spec.id = spec.variables["id"];
+    for (auto& [name, value] : row.values) {
+      const auto cell = row.places.find(name);
+      spec.row_places[name] = cell != row.places.end() ? cell->second : text_place{row.line, 1};
+      if (name == "id") spec.id = text_of(value);
+      spec.variables[name] = std::move(value);
     }
     LLMOS_TRY_VOID(out.add(std::move(spec), {row.line, 1}, path));
   }

@@ -33,8 +33,9 @@ struct job_item {
 ///   items_from: people.csv    # … or one item per row of a .csv or .jsonl file
 ///
 /// An item has `prompt` or `messages`, and may have id, model, system, raw, deadline_ms, sampling
-/// and variables. Texts may hold `{{ variables }}`. The YAML file may have 1 MiB; more items than
-/// fit belong into a file that items_from names.
+/// and variables. Texts may hold `{{ variables }}`; a value that is exactly one takes the
+/// variable's value with its type: `temperature: "{{ t }}"`, `messages: "{{ messages }}"`. The YAML
+/// file may have 1 MiB; more items than fit belong into a file that items_from names.
 struct batch_job {
   std::string path;    ///< Of the job file.
   std::string output;  ///< Path of the output file, "-" for standard output, empty for none.

@@ -52,9 +52,10 @@ result<std::vector<data_row>> rows_of_csv(std::string_view text, const std::stri
                           std::to_string(header.fields.size()),
                       "quote fields that contain commas");
     }
-    auto& row = rows.emplace_back(data_row{table[i].line, {}});
+    auto& row = rows.emplace_back(data_row{table[i].line, {}, {}});
     for (size_t c = 0; c < fields.size(); ++c) {
       row.values.emplace(header.fields[c], std::move(fields[c]));
+      row.places.emplace(header.fields[c], table[i].places[c]);
     }
   }
   return rows;
@@ -66,10 +67,8 @@ result<data_row> row_of_json(std::string_view line, uint32_t number, const std::
     return error_at(name, {number, 1}, "no JSON object",
                     "each line is one object: {\"name\": \"value\"}");
   }
-  data_row row{number, {}};
-  for (const auto& [key, x] : value.items()) {
-    row.values[key] = x.is_string() ? x.get<std::string>() : x.dump();
-  }
+  data_row row{number, {}, {}};
+  for (const auto& [key, x] : value.items()) row.values[key] = x;
   return row;
 }
 

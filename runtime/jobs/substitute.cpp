@@ -40,17 +40,39 @@ size_t find_close(std::string_view text, size_t from) {
   return text.find("}}", from);
 }
 
+bool is_quoted(std::string_view inner) {
+  return inner.size() >= 2 && (inner[0] == '"' || inner[0] == '\'') &&
+         inner.find(inner[0], 1) == inner.size() - 1;
+}
+
 /// What stands between the braces, looked up.
-result<std::string_view> value_of(std::string_view inner, const variable_map& values) {
-  const bool quoted = inner.size() >= 2 && (inner[0] == '"' || inner[0] == '\'') &&
-                      inner.find(inner[0], 1) == inner.size() - 1;
-  if (quoted) return inner.substr(1, inner.size() - 2);
-  const auto it = values.find(std::string{inner});
-  if (it == values.end()) return unknown_variable(inner, values);
-  return std::string_view{it->second};
+result<std::string> value_of(std::string_view inner, const variable_map& values) {
+  if (is_quoted(inner)) return std::string{inner.substr(1, inner.size() - 2)};
+  LLMOS_TRY(const auto* value, find_variable(inner, values));
+  return text_of(*value);
 }
 
 }  // namespace
+
+std::string text_of(const nlohmann::ordered_json& value) {
+  return value.is_string() ? value.get<std::string>() : value.dump();
+}
+
+std::optional<std::string> lone_variable(std::string_view text) {
+  if (!text.starts_with("{{")) return std::nullopt;
+  const auto close = find_close(text, 2);
+  if (close == text.npos || close + 2 != text.size()) return std::nullopt;
+  const auto inner = trim(text.substr(2, close - 2));
+  if (is_quoted(inner)) return std::nullopt;
+  return std::string{inner};
+}
+
+result<const nlohmann::ordered_json*> find_variable(std::string_view name,
+                                                    const variable_map& values) {
+  const auto it = values.find(std::string{name});
+  if (it == values.end()) return unknown_variable(name, values);
+  return &it->second;
+}
 
 result<std::string> substitute(std::string_view text, const variable_map& values) {
   std::string out;
@@ -63,7 +85,7 @@ result<std::string> substitute(std::string_view text, const variable_map& values
       return failure{ec::invalid_argument, "{{ without }}: " + quote_short(text.substr(open, 20)),
                      "close it, or write two braces as {{ \"{{\" }}"};
     }
-    LLMOS_TRY(const std::string_view value,
+    LLMOS_TRY(const std::string value,
               value_of(trim(text.substr(open + 2, close - open - 2)), values));
     out += value;
     at = close + 2;

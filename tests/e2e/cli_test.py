@@ -603,7 +603,7 @@ class Batch(Case):
             answers[rows] = {x["id"]: x for x in map(json.loads, run.stdout.splitlines())}
             self.assertEqual(sorted(answers[rows]), ["x", "y"])
         self.assertEqual(answers["rows.csv"]["y"]["variables"], {"id": "y", "word": "two\nlines"})
-        self.assertEqual(answers["rows.jsonl"]["y"]["variables"], {"id": "y", "word": "7"})
+        self.assertEqual(answers["rows.jsonl"]["y"]["variables"], {"id": "y", "word": 7})
         self.assertEqual(answers["rows.csv"]["x"]["text"], answers["rows.jsonl"]["x"]["text"])
 
     def test_concurrency_does_not_change_the_answers(self):

@@ -134,10 +134,10 @@ void add_batch(command_line& line) {
     app.add_flag("--check", o.check, "Read the job and all it names, and stop");
     app.footer(
         "A job is a YAML file: model, concurrency, output, print, defaults, and items or\n"
-        "items_from (a .csv or .jsonl file, one item per row, for {{ variables }}). Each item "
-        "ends\n"
-        "as one line of JSON in the output. The YAML may have 1 MiB: many items belong into\n"
-        "items_from. See configs/jobs/.\n\n"
+        "items_from (a .csv or .jsonl file, one item per row, for {{ variables }}). A value\n"
+        "that is exactly one {{ variable }} takes its JSON value: a number, a list of messages.\n"
+        "Each item ends as one line of JSON in the output. The YAML may have 1 MiB: many items\n"
+        "belong into items_from. See configs/jobs/.\n\n"
         "Exit status 1: an item failed, or nobody reads standard output any more.\n\n"
         "Examples:\n"
         "  llmos batch configs/jobs/hello.yaml\n"

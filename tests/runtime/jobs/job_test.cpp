@@ -125,6 +125,79 @@ items:
     CHECK(job->items[1].variables == variable_map{{"name", "Bob"}, {"city", "Rome"}, {"id", ""}});
   }
 
+  TEST_CASE("a value that is exactly one variable takes its type") {
+    const test::temp_dir folder;
+    folder.write(
+        "a.jsonl",
+        R"({"m": [{"role": "user", "content": "{{ t }}"}], "t": 0.5, "n": 3, "e": true, )"
+        R"("b": {"5": -1}, "s": ["a", "b"], "seed": null})"
+        "\n"
+        R"({"m": [{"role": "user", "content": "x"}, {"role": "assistant", "content": 7}], )"
+        R"("t": "1", "n": 4, "e": false, "b": {}, "s": "c", "seed": 9})"
+        "\n");
+    const auto job = load_job(folder.write("job.yaml", R"(
+items_from: a.jsonl
+defaults:
+  messages: "{{ m }}"
+  variables: {unused: x}
+  sampling: {temperature: "{{ t }}", max_tokens: "{{ n }}", ignore_eos: "{{ e }}",
+             logit_bias: "{{ b }}", stop: "{{ s }}", seed: "{{ seed }}"}
+)"),
+                              {});
+    REQUIRE(job.ok());
+    REQUIRE(job->items.size() == 2);
+    const auto& one = job->items[0].request.sampling;
+    const auto& two = job->items[1].request.sampling;
+    CHECK(render(job->items[0]) == R"(1 [{"role":"user","content":"{{ t }}"}])");
+    CHECK(render(job->items[1]) ==
+          R"(2 [{"role":"user","content":"x"},{"role":"assistant","content":"7"}])");
+    CHECK(one.temperature == 0.5f);
+    CHECK(two.temperature == 1.0f);
+    CHECK(one.max_tokens == 3);
+    CHECK(one.max_tokens_asked);
+    CHECK(one.ignore_eos);
+    CHECK_FALSE(two.ignore_eos);
+    CHECK(one.logit_bias == std::map<token_id, float>{{5, -1.0f}});
+    CHECK(one.stop == std::vector<std::string>{"a", "b"});
+    CHECK(two.stop == std::vector<std::string>{"c"});
+    CHECK_FALSE(one.seed);
+    CHECK(*two.seed == 9);
+    CHECK(job->items[0].variables.at("n") == 3);
+  }
+
+  TEST_CASE("an item's own value wins over a variable in the defaults, and the other way round") {
+    const auto job = parse_job(R"(
+defaults:
+  sampling: {temperature: "{{ t }}", top_k: 5}
+  variables: {t: 0.25, k: 7}
+items:
+  - prompt: a
+  - {prompt: b, sampling: {temperature: 0.5}}
+  - {prompt: c, sampling: {top_k: "{{ k }}"}}
+  - messages: ["{{ first }}", {role: user, content: "k is {{ k }}"}]
+    variables: {first: x}
+)",
+                               "job.yaml", {});
+    CHECK(job.error().text == "job.yaml:9:16: messages: expected {role, content}, found \"x\"");
+    const auto good = parse_job(R"(
+defaults:
+  sampling: {temperature: "{{ t }}", top_k: 5}
+  variables: {t: 0.25, k: 7}
+items:
+  - prompt: a
+  - {prompt: b, sampling: {temperature: 0.5}}
+  - {prompt: c, sampling: {top_k: "{{ k }}"}}
+)",
+                                "job.yaml", {});
+    REQUIRE(good.ok());
+    const auto at = [&](size_t i) { return good->items[i].request.sampling; };
+    CHECK(at(0).temperature == 0.25f);
+    CHECK(at(1).temperature == 0.5f);
+    CHECK(at(2).temperature == 0.25f);
+    CHECK(at(0).top_k == 5);
+    CHECK(at(2).top_k == 7);
+  }
+
   TEST_CASE("printing alone writes no lines") {
     CHECK(parse_job("{print: true, items: [{prompt: a}]}", "j.yaml", {})->output.empty());
     CHECK(parse_job("{output: /tmp/x, items: [{prompt: a}]}", "j.yaml", {})->output == "/tmp/x");
@@ -220,6 +293,22 @@ items:
           folder.file("a.csv") + ":3:1: the id \"x\" is that of item 1");
     CHECK(with("defaults: {prompt: '{{ nam }}'}\nitems_from: a.csv\n") ==
           folder.file("job.yaml") + ":1:20: prompt: unknown variable \"nam\"");
+    folder.write("c.csv", "a,t\n\"x\ny\",warm\n");
+    folder.write("d.jsonl", "{\"t\": 1}\n\n{\"t\": [1], \"m\": [{\"role\": \"robot\"}]}\n");
+    const std::string t = "defaults: {prompt: x, sampling: {temperature: '{{ t }}'}}\n";
+    CHECK(with(t + "items_from: c.csv\n") ==
+          folder.file("c.csv") + ":3:4: sampling.temperature: expected a number, found \"warm\"");
+    CHECK(with(t + "items_from: d.jsonl\n") ==
+          folder.file("d.jsonl") + ":3:1: sampling.temperature: expected a number, found a list");
+    CHECK(with(t + "items_from: a.csv\n") ==
+          folder.file("job.yaml") + ":1:47: sampling.temperature: unknown variable \"t\"");
+    CHECK(with("defaults: {messages: '{{ t }}'}\nitems_from: d.jsonl\n") ==
+          folder.file("d.jsonl") + ":1:1: messages: expected a list, found \"1\"");
+    folder.write("e.jsonl", "\n{\"m\": [{\"role\": \"robot\"}]}\n");
+    CHECK(with("defaults: {messages: '{{ m }}'}\nitems_from: e.jsonl\n") ==
+          folder.file("e.jsonl") + ":2:1: role: \"robot\" is none");
+    CHECK(with("defaults: {sampling: {temprature: '{{ t }}'}}\nitems_from: a.csv\n") ==
+          folder.file("job.yaml") + ":1:23: unknown key \"sampling.temprature\"");
     CHECK(with("defaults: {prompt: x}\nitems_from: b.csv\n") ==
           folder.file("b.csv") + ":2:1: a quoted field that never ends");
   }

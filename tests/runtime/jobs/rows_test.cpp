@@ -14,7 +14,7 @@ std::string render(const std::vector<data_row>& rows) {
   std::string out;
   for (const auto& row : rows) {
     out += std::to_string(row.line) + ":";
-    for (const auto& [name, value] : row.values) out += name + "=" + value + ";";
+    for (const auto& [name, value] : row.values) out += name + "=" + value.dump() + ";";
     out += " ";
   }
   return out;
@@ -26,7 +26,9 @@ TEST_SUITE("runtime.jobs.rows") {
   TEST_CASE("the first row of a table names the variables") {
     const auto got = parse_rows("name,city\nAda,\"Lon\ndon\"\n\nBob,\n", "f.csv");
     REQUIRE(got.ok());
-    CHECK(render(*got) == "2:city=Lon\ndon;name=Ada; 5:city=;name=Bob; ");
+    CHECK(render(*got) == R"(2:city="Lon\ndon";name="Ada"; 5:city="";name="Bob"; )");
+    CHECK(got->at(0).places.at("city") == text_place{2, 5});
+    CHECK(got->at(1).places.at("name") == text_place{5, 1});
     CHECK(parse_rows("a,b\n", "f.csv")->empty());
   }
 
@@ -36,7 +38,7 @@ TEST_SUITE("runtime.jobs.rows") {
         "null}]}",
         "f.jsonl");
     REQUIRE(got.ok());
-    CHECK(render(*got) == "1:b=true;n=1.5;s=x\ny; 4:l=[1,{\"k\":null}]; ");
+    CHECK(render(*got) == R"(1:b=true;n=1.5;s="x\ny"; 4:l=[1,{"k":null}]; )");
   }
 
   TEST_CASE("what is no record is named with its line") {

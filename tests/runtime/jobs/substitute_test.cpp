@@ -9,7 +9,8 @@ using namespace llmos;
 TEST_SUITE("runtime.jobs.substitute") {
   TEST_CASE("names in double braces become their values") {
     const variable_map values = {
-        {"a", "1"}, {"first name", "Ada"}, {"braces", "{{ a }}"}, {"e", ""}};
+        {"a", "1"}, {"first name", "Ada"}, {"braces", "{{ a }}"}, {"e", ""},
+        {"n", 1.5}, {"list", {1, nullptr}}};
     struct row {
       const char* name;
       std::string text, want;
@@ -22,6 +23,7 @@ TEST_SUITE("runtime.jobs.substitute") {
         {"an empty value", "<{{ e }}>", "<>"},
         {"written braces", "{{ \"{{\" }} x {{ '}}' }}", "{{ x }}"},
         {"closing braces alone are text", "a }} b", "a }} b"},
+        {"numbers and lists are written as JSON", "{{ n }} {{ list }}", "1.5 [1,null]"},
         {"nothing", "", ""},
     };
     for (const auto& r : table) {
@@ -29,6 +31,16 @@ TEST_SUITE("runtime.jobs.substitute") {
       const auto got = substitute(r.text, values);
       REQUIRE(got.ok());
       CHECK(*got == r.want);
+    }
+  }
+
+  TEST_CASE("a text that is exactly one variable is told from one around it") {
+    CHECK(lone_variable("{{ a }}") == "a");
+    CHECK(lone_variable("{{first name}}") == "first name");
+    for (const char* text :
+         {"", "a", "{{ a", "{{ a }} ", " {{ a }}", "{{ a }}{{ b }}", "{{ 'a' }}"}) {
+      CAPTURE(text);
+      CHECK_FALSE(lone_variable(text));
     }
   }
 
