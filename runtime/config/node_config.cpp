@@ -1,5 +1,6 @@
 #include "runtime/config/node_config.hpp"
 
+#include <bit>
 #include <cstdlib>
 
 #include "runtime/base/home.hpp"
@@ -34,6 +35,12 @@ result<void> validate(const node_config& config) {
         "engine.max_running is " + std::to_string(e.max_running) +
             ", but a step has room for engine.step_tokens = " + std::to_string(e.step_tokens),
         "lower engine.max_running or raise engine.step_tokens"};
+  }
+  if (!std::has_single_bit(e.block_tokens)) {
+    return failure{
+        ec::invalid_argument,
+        "engine.block_tokens is " + std::to_string(e.block_tokens) + ", which is no power of two",
+        "set engine.block_tokens to 16, 32, 64, 128 or 256"};
   }
   if (e.context != 0 && e.context < e.block_tokens) {
     return failure{

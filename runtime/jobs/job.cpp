@@ -1,8 +1,10 @@
 #include "runtime/jobs/job.hpp"
 
 #include <filesystem>
+#include <set>
 #include <unordered_map>
 
+#include "runtime/config/model_path.hpp"
 #include "runtime/jobs/job_item.hpp"
 #include "runtime/jobs/substitute.hpp"
 
@@ -197,6 +199,19 @@ result<batch_job> load_job(const std::string& path, const sampling_params& sampl
       const std::string text,
       read_yaml_file(path, "put the items into a .jsonl or .csv file and name it: items_from"));
   return parse_job(text, path, sampling);
+}
+
+result<void> check_models(const batch_job& job, const node_config& config) {
+  std::set<std::string> known;
+  for (const auto& item : job.items) {
+    if (!known.insert(item.request.model).second) continue;
+    if (auto found = find_model_file(config, item.request.model); !found) {
+      auto why = std::move(found).error();
+      why.text = job.path + ": item " + quote_short(item.id) + ": " + why.text;
+      return why;
+    }
+  }
+  return {};
 }
 
 }  // namespace llmos

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "runtime/base/result.hpp"
+#include "runtime/config/node_config.hpp"
 #include "runtime/jobs/rows.hpp"
 #include "runtime/schedule/request.hpp"
 
@@ -51,5 +52,9 @@ result<batch_job> load_job(const std::string& path, const sampling_params& sampl
 /// The same for a text in memory; `path` stands in for the file and its folder.
 result<batch_job> parse_job(std::string_view text, const std::string& path,
                             const sampling_params& sampling);
+
+/// Looks for the models that a job names. Errors: those of find_model_file, naming the job and the
+/// first item that has no model.
+result<void> check_models(const batch_job& job, const node_config& config);
 
 }  // namespace llmos

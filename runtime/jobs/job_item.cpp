@@ -4,6 +4,7 @@
 #include <array>
 
 #include "runtime/jobs/substitute.hpp"
+#include "runtime/sampling/weights.hpp"
 
 namespace llmos {
 
@@ -244,6 +245,9 @@ result<job_item> make_item(item_spec spec, text_place place, std::string_view wh
                            std::string_view file) {
   LLMOS_TRY_VOID(assign_late(spec, where, file));
   LLMOS_TRY_VOID(check_texts(spec, place, where, file));
+  if (auto fine = validate(spec.sampling, max_sampling_vocab); !fine) {
+    return error_at(where, place, "sampling: " + fine.error().text, fine.error().hint);
+  }
   job_item item;
   item.id = spec.id;
   item.variables = spec.variables;

@@ -721,6 +721,10 @@ class Batch(Case):
         run = self.ok("batch", job, "--check")
         self.assertIn("1 items, no mistake", run.errors)
         self.assertFalse((self.here / "out.jsonl").exists())
+        self.refused(3, "item \"2\": ", "batch", "--check",
+                     self.job("items: [{prompt: a}, {prompt: b, model: nope}]\n"))
+        self.refused(3, "job.yaml:1:9: sampling: min_tokens is 9", "batch", "--check",
+                     self.job("items: [{prompt: a, sampling: {min_tokens: 9, max_tokens: 3}}]\n"))
 
     def test_mistakes_are_named_with_their_place(self):
         for text, error in [

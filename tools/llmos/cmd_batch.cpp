@@ -106,6 +106,7 @@ exit_code run(const batch_options& o, const global_options& global) {
   LLMOS_CLI_TRY(auto loaded, load_job(o.job_path, config.sampling));
   const auto job = std::make_shared<const batch_job>(std::move(loaded));
   if (o.check) {
+    LLMOS_CLI_TRY_VOID(check_models(*job, config));
     write_error(o.job_path + ": " + std::to_string(job->items.size()) + " items, no mistake\n");
     return exit_code::ok;
   }
@@ -131,7 +132,8 @@ void add_batch(command_line& line) {
     app.add_flag("--overwrite", o.overwrite, "Start over when the output file exists");
     app.add_flag("--resume", o.resume, "Keep what is done in the output file, run the rest")
         ->excludes("--overwrite");
-    app.add_flag("--check", o.check, "Read the job and all it names, and stop");
+    app.add_flag("--check", o.check,
+                 "Read the job and all it names, look for its models, and stop");
     app.footer(
         "A job is a YAML file: model, concurrency, output, print, defaults, and items or\n"
         "items_from (a .csv or .jsonl file, one item per row, for {{ variables }}). A value\n"

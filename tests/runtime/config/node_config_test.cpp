@@ -145,6 +145,15 @@ TEST_SUITE("runtime.config.node_config") {
           "engine.max_running is 300, but a step has room for engine.step_tokens = 256");
     config.engine.max_running = 256;
     CHECK(validate(config).ok());
+    for (const uint32_t tokens : {16u, 32u, 64u, 128u, 256u, 48u}) {
+      CAPTURE(tokens);
+      config.engine.block_tokens = tokens;
+      CHECK(validate(config).ok() == (tokens != 48));
+    }
+    CHECK(validate(config).error().text == "engine.block_tokens is 48, which is no power of two");
+    CHECK_FALSE(set_config_key(config, "engine.block_tokens=8").ok());
+    CHECK_FALSE(set_config_key(config, "engine.block_tokens=512").ok());
+    config.engine.block_tokens = 16;
     config.engine.context = 8;
     CHECK(validate(config).error().code == ec::invalid_argument);
     config.engine.context = 16;

@@ -219,6 +219,9 @@ items:
          "dir/job.yaml:3:5: unknown key \"max_tokens\""},
         {"sampling out of range", "items:\n  - prompt: a\n    sampling: {top_p: 2}\n",
          "dir/job.yaml:3:23: sampling.top_p: 2 is out of range"},
+        {"sampling that contradicts itself",
+         "items:\n  - prompt: a\n  - {prompt: b, sampling: {min_tokens: 9, max_tokens: 3}}\n",
+         "dir/job.yaml:3:5: sampling: min_tokens is 9; allowed: [0, 3]"},
         {"defaults out of range", "defaults: {sampling: {temperature: .nan}}\nitems: [{prompt: a}]",
          "dir/job.yaml:1:36: sampling.temperature: expected a finite number, found \".nan\""},
         {"concurrency", "concurrency: 0\nitems: [{prompt: a}]",
@@ -326,6 +329,25 @@ items:
     CHECK(got.error().code == ec::bad_file);
     CHECK(got.error().text == path + " has 1048577 bytes; a YAML file may have 1048576");
     CHECK(got.error().hint.find("items_from") != std::string::npos);
+  }
+
+  TEST_CASE("a model that is not there is named with its item") {
+    const test::temp_dir folder;
+    node_config config;
+    config.models.folder = folder.file("");
+    config.models.default_model = "one";
+    folder.write("one.gguf", "x");
+    const auto job = [](const std::string& items) {
+      return parse_job("items: [" + items + "]", "job.yaml", {}).value();
+    };
+    CHECK(check_models(job("{prompt: a}, {prompt: b, model: one}"), config).ok());
+    const auto why =
+        check_models(job("{prompt: a}, {id: x, prompt: b, model: two}"), config).error();
+    CHECK(why.code == ec::not_found);
+    CHECK(why.text.starts_with("job.yaml: item \"x\": "));
+    CHECK(why.text.find("two") != why.text.npos);
+    config.models.default_model = "none";
+    CHECK(check_models(job("{prompt: a}"), config).error().code == ec::not_found);
   }
 
   TEST_CASE("texts that grow without bound are refused") {
