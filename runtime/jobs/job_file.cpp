@@ -33,7 +33,8 @@ int write_all(int fd, std::string_view text) {
 job_file::job_file(job_file&& other) noexcept
     : path_(std::move(other.path_)),
       fd_(std::exchange(other.fd_, -1)),
-      is_done_(std::move(other.is_done_)) {}
+      is_done_(std::move(other.is_done_)),
+      num_changed_(other.num_changed_) {}
 
 job_file::~job_file() {
   if (fd_ >= 0) ::close(fd_);
@@ -76,6 +77,7 @@ result<void> job_file::resume(const batch_job& job) {
   LLMOS_TRY(const std::string text, read_file(path_, max_output_bytes));
   LLMOS_TRY(auto earlier, read_earlier_output(text, path_, job));
   is_done_ = std::move(earlier.is_done);
+  num_changed_ = earlier.num_changed;
   if (earlier.kept == text) return {};
   const std::string next = path_ + ".part";
   const int fd = ::open(next.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0666);

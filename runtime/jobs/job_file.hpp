@@ -34,6 +34,9 @@ public:
   /// Items that need not run, [items].
   const std::vector<bool>& is_done() const { return is_done_; }
 
+  /// Answers of an earlier run that were dropped: the job asks something else now.
+  size_t num_changed() const { return num_changed_; }
+
 private:
   explicit job_file(std::string path) : path_(std::move(path)) {}
   result<void> lock() const;
@@ -43,6 +46,7 @@ private:
   std::string path_;
   int fd_ = -1;
   std::vector<bool> is_done_;
+  size_t num_changed_ = 0;
 };
 
 }  // namespace llmos

@@ -1,9 +1,11 @@
 #include "runtime/jobs/job_output.hpp"
 
 #include <algorithm>
+#include <cstdio>
 #include <nlohmann/json.hpp>
 #include <unordered_map>
 
+#include "runtime/config/keys.hpp"
 #include "runtime/config/yaml.hpp"
 
 namespace llmos {
@@ -22,7 +24,23 @@ std::string text_field(const json& line, const char* key) {
   return it != line.end() && it->is_string() ? it->get<std::string>() : std::string{};
 }
 
+/// FNV-1a.
+uint64_t hash_of(std::string_view bytes) {
+  uint64_t hash = 0xcbf29ce484222325;
+  for (const char c : bytes) hash = (hash ^ static_cast<uint8_t>(c)) * 0x100000001b3;
+  return hash;
+}
+
 }  // namespace
+
+std::string request_hash(const generate_request& x) {
+  json all = {x.model, x.prompt, x.messages, x.tools};
+  auto sampling = x.sampling;
+  for (const auto& key : keys_of(sampling)) all.push_back(render_value(key));
+  char hex[17];
+  std::snprintf(hex, sizeof hex, "%016llx", static_cast<unsigned long long>(hash_of(to_line(all))));
+  return hex;
+}
 
 std::string output_line(const job_item& item, size_t index, const outcome& x) {
   json line = {
@@ -32,6 +50,7 @@ std::string output_line(const job_item& item, size_t index, const outcome& x) {
     line["usage"] = to_json(x.done->usage);
     line["seed"] = x.done->seed;
     line["model"] = x.done->model;
+    line["request"] = request_hash(item.request);
   } else {
     line["error"] = to_json(x.error);
   }
@@ -61,6 +80,11 @@ result<earlier_output> read_earlier_output(std::string_view text, const std::str
     if (item == index_of.end()) return not_ours(name, number, "an item that the job does not have");
     if (status == "failed") {
       ++out.num_repeated;
+      continue;
+    }
+    const auto request = text_field(value, "request");
+    if (!request.empty() && request != request_hash(job.items[item->second].request)) {
+      ++out.num_changed;
       continue;
     }
     if (out.is_done[item->second]) return not_ours(name, number, "an item is done twice");

@@ -652,6 +652,16 @@ class Batch(Case):
         self.assertIn("3/3 done", run.errors)
         self.ok("batch", job, "--overwrite")
         self.assertEqual(len(self.lines(out)), 3)
+        answers = {x["id"]: x for x in self.lines(out)}
+        run = self.ok("batch", self.job("output: out.jsonl\n"
+                                        "defaults: {sampling: {max_tokens: 2}}\n"
+                                        "items: [{prompt: a}, {prompt: other}, {prompt: c}]\n"),
+                      "--resume")
+        self.assertIn("1 items changed since they were answered", run.errors)
+        again = {x["id"]: x for x in self.lines(out)}
+        self.assertEqual(len(self.lines(out)), 3)
+        self.assertEqual((again["1"], again["3"]), (answers["1"], answers["3"]))
+        self.assertNotEqual(again["2"]["request"], answers["2"]["request"])
         out.write_text("my notes\n")
         self.refused(3, f"{out}:1:1: no line of a job", "batch", job, "--resume")
         self.assertEqual(out.read_text(), "my notes\n")

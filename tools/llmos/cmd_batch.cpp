@@ -111,6 +111,10 @@ exit_code run(const batch_options& o, const global_options& global) {
     return exit_code::ok;
   }
   LLMOS_CLI_TRY(auto file, open_output(o, *job));
+  if (file && file->num_changed() > 0) {
+    write_error("llmos: note: " + std::to_string(file->num_changed()) +
+                " items changed since they were answered; they run again\n");
+  }
   interrupts signals;
   LLMOS_CLI_TRY(const auto system, node::start(config));
   batch_args args;

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <nlohmann/json.hpp>
+#include <set>
 
 using namespace llmos;
 
@@ -31,7 +32,8 @@ TEST_SUITE("runtime.jobs.job_output") {
           R"({"id":"a","index":0,"status":"done","text":"Hi \"you\"\n","finish_reason":"length",)"
           R"("usage":{"prompt_tokens":3,"cached_tokens":1,"completion_tokens":4,"total_tokens":7,)"
           R"("first_token_ms":1.5,"total_ms":31.5,"decode_tokens_per_s":100.0},)"
-          R"("seed":42,"model":"tiny"})");
+          R"("seed":42,"model":"tiny","request":")" +
+              request_hash(job.items[0].request) + "\"}");
   }
 
   TEST_CASE("a failed item says why, and variables and log-probabilities stand where they belong") {
@@ -58,6 +60,40 @@ TEST_SUITE("runtime.jobs.job_output") {
     CHECK(line["text"] ==
           "a\xef\xbf\xbd"
           "b");
+  }
+
+  TEST_CASE("an answer to another request than the item's of now is asked for again") {
+    auto job = job_of({"a", "b", "c"});
+    const auto line = [&](size_t i) { return output_line(job.items[i], i, done_outcome()) + "\n"; };
+    auto text = line(0) + line(1);
+    const auto unchanged = read_earlier_output(text, "o.jsonl", job);
+    CHECK(unchanged->num_done == 2);
+    CHECK(unchanged->num_changed == 0);
+    job.items[1].request.sampling.temperature = 0.25f;
+    const auto got = read_earlier_output(text, "o.jsonl", job);
+    REQUIRE(got.ok());
+    CHECK(got->is_done == std::vector<bool>{true, false, false});
+    CHECK(got->num_changed == 1);
+    CHECK(got->kept == line(0));
+  }
+
+  TEST_CASE("a request's hash follows all that changes its answer") {
+    const generate_request plain;
+    std::set<std::string> seen{request_hash(plain)};
+    const auto differs = [&](auto change) {
+      auto x = plain;
+      change(x);
+      CHECK(request_hash(x) == request_hash(generate_request{x}));
+      CHECK(seen.insert(request_hash(x)).second);
+    };
+    differs([](auto& x) { x.model = "m"; });
+    differs([](auto& x) { x.prompt = "m"; });
+    differs([](auto& x) { x.messages = {{{"role", "user"}, {"content", "m"}}}; });
+    differs([](auto& x) { x.sampling.seed = 1; });
+    differs([](auto& x) { x.sampling.max_tokens = 1; });
+    differs([](auto& x) { x.sampling.stop = {"m"}; });
+    differs([](auto& x) { x.sampling.logit_bias = {{1, 1.0f}}; });
+    CHECK(request_hash(plain).size() == 16);
   }
 
   TEST_CASE("an interrupted run keeps what is done and repeats the rest") {
