@@ -1,17 +1,25 @@
 #include "actors/models/models.hpp"
 
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
+#include <filesystem>
 #include <utility>
 
 #include "actors/error.hpp"
 #include "actors/models/loader.hpp"
-#include "runtime/config/model_path.hpp"
+#include "runtime/gguf/printable.hpp"
 
 namespace llmos {
 
 namespace {
 
 constexpr std::chrono::minutes load_timeout{30};
+
+/// A path as a log line may hold it.
+std::string printable_path(const std::string& path) {
+  return printable(path, 4096);
+}
 
 std::string describe(const loaded_model& m) {
   const auto& hp = m.weights->hp;
@@ -21,8 +29,20 @@ std::string describe(const loaded_model& m) {
 
 }  // namespace
 
-caf::result<engine_handles> models_state::load(const std::string& model) {
+/// The file that is meant. One that was removed while its engine runs is still known by its engine.
+result<model_file> models_state::find(const std::string& model) const {
   auto file = find_model_file(config, model);
+  if (file) return file;
+  std::error_code error;
+  const auto path = std::filesystem::weakly_canonical(model, error).string();
+  for (const auto& [key, e] : entries_) {
+    if (e.name == model || (!error && key == path)) return model_file{e.name, key, 0};
+  }
+  return file;
+}
+
+caf::result<engine_handles> models_state::load(const std::string& model) {
+  const auto file = find(model);
   if (!file) return to_error(file.error());
   const auto [it, fresh] = entries_.try_emplace(file->path);
   auto& e = it->second;
@@ -31,34 +51,58 @@ caf::result<engine_handles> models_state::load(const std::string& model) {
   auto promise = e.waiters.back();
   if (fresh) {
     e.name = file->name;
-    start_loading(file->path);
+    e.load = ++num_loads_;
+    start_reading(file->path);
   }
   return promise;
 }
 
-void models_state::start_loading(const std::string& key) {
+void models_state::start_reading(const std::string& key) {
+  const auto& e = entries_.at(key);
+  spdlog::info("loading {}", printable_path(key));
   const auto reader =
       detached ? self->spawn<caf::detached>(loader, config) : self->spawn(loader, config);
-  self->request(reader, load_timeout, atom::load_v, entries_.at(key).name, key)
-      .then([this, key](const loaded_model_ptr& m,
-                        const engine_plan& plan) { start_engine(key, m, plan); },
-            [this, key](caf::error& e) { loading_failed(key, to_failure(e)); });
+  self->request(reader, load_timeout, atom::load_v, e.name, key)
+      .then(
+          [this, key, load = e.load](const loaded_model_ptr& m, const engine_plan& plan) {
+            start_engine(key, load, m, plan);
+          },
+          [this, key, load = e.load](caf::error& why) { load_failed(key, load, to_failure(why)); });
 }
 
-void models_state::start_engine(const std::string& key, const loaded_model_ptr& m,
+/// The entry of that load, or nothing when it was unloaded meanwhile.
+models_state::entry* models_state::find_load(const std::string& key, uint64_t load) {
+  const auto it = entries_.find(key);
+  return it != entries_.end() && it->second.load == load ? &it->second : nullptr;
+}
+
+void models_state::start_engine(const std::string& key, uint64_t load, const loaded_model_ptr& m,
                                 const engine_plan& plan) {
-  if (entries_.count(key) == 0) return;  // unloaded meanwhile
+  auto* mine = find_load(key, load);
+  if (mine == nullptr) return;
+  mine->state = entry::phase::starting;
   self->request(host, load_timeout, atom::load_v, key, m, plan)
-      .then([this](const engine_handles& e) { engine_started(e); },
-            [this, key](caf::error& e) { loading_failed(key, to_failure(e)); });
+      .then(
+          [this, key, load](const engine_handles& e) {
+            if (auto* mine = find_load(key, load)) set_engine(*mine, e);
+          },
+          [this, key, load](caf::error& e) { load_failed(key, load, to_failure(e)); });
 }
 
+/// A load that is under way gets its own answer: what is told meanwhile is of an engine before it.
 void models_state::engine_started(const engine_handles& e) {
   auto& mine = entries_[e.key];
+  if (mine.state == entry::phase::reading && mine.load != 0) return;
+  if (mine.state == entry::phase::starting) return;
+  set_engine(mine, e);
+}
+
+void models_state::set_engine(entry& mine, const engine_handles& e) {
   mine.state = entry::phase::loaded;
   mine.name = e.model;
   mine.engine = e;
   self->monitor(e.scheduler);
+  spdlog::info("{} is ready", printable_path(e.key));
   for (auto& promise : std::exchange(mine.waiters, {})) promise.deliver(e);
 }
 
@@ -70,22 +114,38 @@ void models_state::scheduler_down(const caf::down_msg& d) {
   }
 }
 
-void models_state::loading_failed(const std::string& key, const failure& why) {
+void models_state::load_failed(const std::string& key, uint64_t load, const failure& why) {
+  if (find_load(key, load) == nullptr) return;
+  spdlog::warn("{} cannot be loaded: {}", printable_path(key), why.text);
+  drop(key, why);
+}
+
+void models_state::engine_failed(const std::string& key, const failure& why) {
   const auto it = entries_.find(key);
   if (it == entries_.end()) return;
-  auto waiters = std::move(it->second.waiters);
-  entries_.erase(it);
+  const auto state = it->second.state;  // of a load that is under way it says nothing
+  if (state == entry::phase::reading || state == entry::phase::starting) return;
+  drop(key, why);
+}
+
+void models_state::drop(const std::string& key, const failure& why) {
+  auto waiters = std::move(entries_.at(key).waiters);
+  entries_.erase(key);
   for (auto& promise : waiters) promise.deliver(to_error(why));
 }
 
 caf::result<caf::ok_atom> models_state::unload(const std::string& model) {
-  auto file = find_model_file(config, model);
+  const auto file = find(model);
   if (!file) return to_error(file.error());
-  if (entries_.count(file->path) == 0) {
+  const auto it = entries_.find(file->path);
+  if (it == entries_.end()) {
     return to_error(
         {ec::not_found, "model " + file->name + " is not loaded", "see the model list"});
   }
-  loading_failed(file->path, {ec::cancelled, file->name + " was unloaded", ""});
+  const bool is_at_host = it->second.state != entry::phase::reading;
+  spdlog::info("unloading {}", printable_path(file->path));
+  drop(file->path, {ec::cancelled, file->name + " was unloaded", ""});
+  if (!is_at_host) return caf::ok_atom_v;
   return self->delegate(host, atom::unload_v, file->path);
 }
 
@@ -110,7 +170,7 @@ model_list models_state::list() const {
 }
 
 void models_state::fill(model_status& s, const entry& e) {
-  constexpr const char* names[] = {"loading", "loaded", "restarting"};
+  constexpr const char* names[] = {"loading", "loading", "loaded", "restarting"};
   s.state = names[static_cast<size_t>(e.state)];
   if (!e.engine.loaded) return;
   s.file_bytes = e.engine.loaded->weights->file->file_bytes();
@@ -130,7 +190,7 @@ models_actor::behavior_type models(models_actor::stateful_pointer<models_state> 
       [self](atom::wire, const engine_host_actor& host) { self->state.host = host; },
       [self](atom::started, const engine_handles& e) { self->state.engine_started(e); },
       [self](atom::failed, const std::string& key, const failure& why) {
-        self->state.loading_failed(key, why);
+        self->state.engine_failed(key, why);
       },
       [self](atom::load, const std::string& model) { return self->state.load(model); },
       [self](atom::unload, const std::string& model) { return self->state.unload(model); },

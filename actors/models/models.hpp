@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "actors/protocol.hpp"
+#include "runtime/config/model_path.hpp"
 
 namespace llmos {
 
@@ -19,10 +20,12 @@ struct models_state {
   caf::result<engine_handles> load(const std::string& model);
   caf::result<caf::ok_atom> unload(const std::string& model);
   model_list list() const;
+  /// The host tells of an engine that runs: to a new MODELS, or after it was started again.
   void engine_started(const engine_handles& e);
   /// A scheduler died: its engine is being started again; who asks meanwhile waits.
   void scheduler_down(const caf::down_msg& d);
-  void loading_failed(const std::string& key, const failure& why);
+  /// An engine fell too often.
+  void engine_failed(const std::string& key, const failure& why);
   std::string status() const;
 
   models_actor::stateful_pointer<models_state> self;
@@ -32,17 +35,26 @@ struct models_state {
 
 private:
   struct entry {
-    enum class phase { loading, loaded, restarting } state = phase::loading;
+    enum class phase { reading, starting, loaded, restarting } state = phase::reading;
     std::string name;
     engine_handles engine;
     std::vector<caf::typed_response_promise<engine_handles>> waiters;
+    /// Which load this is: a file may be unloaded and loaded again before an older load answers.
+    uint64_t load = 0;
   };
 
-  void start_loading(const std::string& key);
-  void start_engine(const std::string& key, const loaded_model_ptr& m, const engine_plan& plan);
+  result<model_file> find(const std::string& model) const;
+  entry* find_load(const std::string& key, uint64_t load);
+  void start_reading(const std::string& key);
+  void start_engine(const std::string& key, uint64_t load, const loaded_model_ptr& m,
+                    const engine_plan& plan);
+  void set_engine(entry& mine, const engine_handles& e);
+  void load_failed(const std::string& key, uint64_t load, const failure& why);
+  void drop(const std::string& key, const failure& why);
   static void fill(model_status& s, const entry& e);
 
   std::map<std::string, entry> entries_;
+  uint64_t num_loads_ = 0;
 };
 
 /// `detached`: whether files are read on a thread of their own (off only in tests).

@@ -1,0 +1,184 @@
+#include "actors/models/models.hpp"
+
+#include <filesystem>
+
+#include "actors/engine/scheduler/scheduler.hpp"
+#include "tests/support/deterministic_system.hpp"
+#include "tests/support/temp_dir.hpp"
+#include "tests/support/tiny_model.hpp"
+
+using namespace llmos;
+
+namespace {
+
+/// A host that answers the load of some number when the test tells it to.
+using told_host_actor = caf::typed_actor<
+    caf::replies_to<atom::load, std::string, loaded_model_ptr, engine_plan>::with<engine_handles>,
+    caf::replies_to<atom::unload, std::string>::with<caf::ok_atom>,
+    caf::reacts_to<atom::started, uint64_t, engine_handles>,
+    caf::reacts_to<atom::failed, uint64_t, failure>>;
+struct fake_host_state {
+  fake_host_state() = default;
+  static inline constexpr const char* name = "fake-host";
+};
+struct host_log {
+  std::vector<caf::typed_response_promise<engine_handles>> loads;
+  std::vector<std::string> unloads;
+};
+told_host_actor::behavior_type fake_host(told_host_actor::stateful_pointer<fake_host_state> self,
+                                         host_log* log) {
+  return {
+      [=](atom::load, const std::string&, const loaded_model_ptr&, const engine_plan&) {
+        log->loads.push_back(self->make_response_promise<engine_handles>());
+        return log->loads.back();
+      },
+      [=](atom::unload, const std::string& key) {
+        log->unloads.push_back(key);
+        return caf::ok_atom_v;
+      },
+      [=](atom::started, uint64_t i, const engine_handles& e) { log->loads.at(i).deliver(e); },
+      [=](atom::failed, uint64_t i, const failure& why) {
+        log->loads.at(i).deliver(to_error(why));
+      },
+  };
+}
+
+struct fixture : test::deterministic_system {
+  test::temp_dir folder;
+  std::string path = std::filesystem::canonical(folder.file("")).string() + "/tiny.gguf";
+  host_log heard;
+  told_host_actor host = sys.spawn(fake_host, &heard);
+  models_actor aut;
+
+  fixture() {
+    test::write_tiny_model(path);
+    node_config config;
+    config.models.folder = folder.file("");
+    aut = sys.spawn(models, config, false);
+    self->send(aut, atom::wire_v, engine_host_actor{host});
+    run();
+  }
+  ~fixture() {
+    heard.loads.clear();
+    self->send_exit(aut, caf::exit_reason::user_shutdown);
+    self->send_exit(host, caf::exit_reason::user_shutdown);
+  }
+
+  auto ask_load() {
+    auto pending = self->request(aut, caf::infinite, atom::load_v, "tiny");
+    return pending;
+  }
+  template <class Pending>
+  ec error_of(Pending& pending) {
+    ec out = ec::none;
+    pending.receive([](engine_handles&) {}, [&](caf::error& e) { out = to_failure(e).code; });
+    return out;
+  }
+  template <class Pending>
+  engine_handles engine_of(Pending& pending) {
+    engine_handles out;
+    pending.receive([&](engine_handles& e) { out = e; },
+                    [&](caf::error& e) { FAIL(sys.render(e)); });
+    return out;
+  }
+  engine_handles make_engine() {
+    engine_handles e;
+    e.key = path;
+    e.model = "tiny";
+    e.scheduler = sys.spawn(scheduler, "tiny", scheduler_limits{});
+    return e;
+  }
+  std::string state() { return request<model_list>(aut, atom::list_v).at(0).state; }
+};
+
+}  // namespace
+
+TEST_SUITE("actors.models") {
+  TEST_CASE_FIXTURE(fixture, "a load that was given up leaves the next one of its file alone") {
+    for (const bool stands : {false, true}) {
+      CAPTURE(stands);
+      heard.loads.clear();
+      auto first = ask_load();
+      run();
+      REQUIRE(heard.loads.size() == 1);
+      request<caf::ok_atom>(aut, atom::unload_v, "tiny");
+      CHECK(error_of(first) == ec::cancelled);
+      auto second = ask_load();
+      run();
+      REQUIRE(heard.loads.size() == 2);
+      const auto old = make_engine(), fresh = make_engine();
+      if (stands) {
+        self->send(host, atom::started_v, uint64_t{0}, old);
+      } else {
+        self->send(host, atom::failed_v, uint64_t{0}, failure{ec::cancelled, "unloaded", ""});
+      }
+      run();
+      CHECK(state() == "loading");
+      self->send(host, atom::started_v, uint64_t{1}, fresh);
+      run();
+      CHECK(engine_of(second).scheduler == fresh.scheduler);
+      CHECK(state() == "loaded");
+      request<caf::ok_atom>(aut, atom::unload_v, "tiny");
+      CHECK(state() == "on disk");
+      for (const auto& e : {old, fresh}) self->send_exit(e.scheduler, caf::exit_reason::kill);
+      run();
+    }
+  }
+
+  TEST_CASE_FIXTURE(fixture, "a file that is still being read is unloaded at once") {
+    auto first = ask_load();
+    REQUIRE(sched.try_run_once());  // the reader waits to be run
+    request<caf::ok_atom>(aut, atom::unload_v, "tiny");
+    CHECK(error_of(first) == ec::cancelled);
+    CHECK(heard.loads.empty());
+    CHECK(heard.unloads.empty());
+    CHECK(state() == "on disk");
+  }
+
+  TEST_CASE_FIXTURE(fixture, "an engine outlives its file and can be unloaded") {
+    auto first = ask_load();
+    run();
+    const auto engine = make_engine();
+    self->send(host, atom::started_v, uint64_t{0}, engine);
+    run();
+    CHECK(engine_of(first).scheduler == engine.scheduler);
+    std::filesystem::remove(path);
+    for (const std::string name : {"tiny", path.c_str()}) {
+      CHECK(request<engine_handles>(aut, atom::load_v, name).scheduler == engine.scheduler);
+    }
+    request<caf::ok_atom>(aut, atom::unload_v, path);
+    CHECK(heard.unloads == std::vector{path});
+    CHECK(request_error<engine_handles>(aut, atom::load_v, path).code == ec::not_found);
+    self->send_exit(engine.scheduler, caf::exit_reason::kill);
+    run();
+  }
+
+  TEST_CASE_FIXTURE(fixture,
+                    "an engine that fell too often is forgotten, and can be loaded again") {
+    auto first = ask_load();
+    run();
+    const auto engine = make_engine();
+    self->send(host, atom::started_v, uint64_t{0}, engine);
+    run();
+    static_cast<void>(engine_of(first));
+    self->send_exit(engine.scheduler, caf::exit_reason::kill);
+    run();
+    CHECK(state() == "restarting");
+    auto waiting = ask_load();
+    run();
+    self->send(aut, atom::failed_v, path, failure{ec::engine_failed, "it fell", ""});
+    run();
+    CHECK(error_of(waiting) == ec::engine_failed);
+    auto again = ask_load();
+    run();
+    CHECK(heard.loads.size() == 2);
+    self->send(aut, atom::failed_v, path, failure{ec::engine_failed, "late news", ""});
+    run();
+    const auto fresh = make_engine();
+    self->send(host, atom::started_v, uint64_t{1}, fresh);
+    run();
+    CHECK(engine_of(again).scheduler == fresh.scheduler);
+    self->send_exit(fresh.scheduler, caf::exit_reason::kill);
+    run();
+  }
+}
