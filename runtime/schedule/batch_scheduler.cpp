@@ -46,10 +46,7 @@ result<void> batch_scheduler::enqueue(spec_ptr spec) {
   if (n == 0 || spec->num_prompt == 0 || spec->num_prompt > n) {
     return failure{ec::invalid_argument, "the prompt has no tokens", "send some text"};
   }
-  if (arrival_of_.count(spec->id) != 0) {
-    return failure{ec::invalid_argument, "request " + std::to_string(spec->id.value) + " exists",
-                   "ids are used once"};
-  }
+  if (auto* s = find(spec->id)) return resume(*s, *spec);
   const uint64_t total = uint64_t{spec->num_prompt} + spec->sampling.max_tokens;
   if (total > limits_.max_context || n > limits_.max_context) {
     return failure{ec::over_context,
@@ -80,10 +77,33 @@ result<void> batch_scheduler::enqueue(spec_ptr spec) {
   return {};
 }
 
+result<void> batch_scheduler::resume(sequence& s, const sequence_spec& spec) {
+  const auto shared = common_prefix(s.tokens, spec.tokens);
+  const bool same = spec.num_prompt == s.spec->num_prompt &&
+                    shared == std::min(s.tokens.size(), spec.tokens.size());
+  if (!same || s.cancelled) {
+    return failure{ec::invalid_argument, "request " + std::to_string(spec.id.value) + " exists",
+                   "ids are used once"};
+  }
+  if (shared == s.tokens.size()) return {};  // nothing was lost
+  s.go_back_to = shared;
+  if (!s.is_busy()) go_back(s);
+  return {};
+}
+
+/// As a preemption, but for tokens: what is computed comes back from the prefix index, if it lasts.
+void batch_scheduler::go_back(sequence& s) {
+  seal(s);
+  give_up_blocks(s);
+  s.state = phase::waiting;
+  s.tokens.resize(*std::exchange(s.go_back_to, std::nullopt));
+  admission_blocked_ = false;
+}
+
 void batch_scheduler::cancel(request_id id) {
   auto* s = find(id);
   if (s == nullptr) return;
-  if (s->state == phase::reserving || s->in_flight > 0) {
+  if (s->is_busy()) {
     s->cancelled = true;  // goes when the answer or the step arrives
     return;
   }
@@ -98,6 +118,10 @@ void batch_scheduler::on_reserved(reserve_reply reply) {
     if (reply.granted) release(std::move(reply.blocks));
     if (s != nullptr) remove(sequences_.find(s->arrival));
     return;
+  }
+  if (s->go_back_to) {
+    if (reply.granted) release(std::move(reply.blocks));
+    return go_back(*s);
   }
   if (!reply.granted) {
     s->state = phase::waiting;
@@ -220,6 +244,7 @@ void batch_scheduler::step_done(const step_result& done) {
       it = sequences_.erase(it);
       continue;
     }
+    if (s.go_back_to) go_back(s);  // and the step's token goes with those that were lost
     if (was_prefill) seal(s);
     if (ran && s.spec->sampling.max_tokens == 0 && s.num_computed == s.tokens.size()) {
       out_.tokens.push_back({s.spec->id, 0, {-1, 0, {}}, stop_reason::length, s.num_cached});
@@ -234,7 +259,7 @@ void batch_scheduler::step_done(const step_result& done) {
 
 void batch_scheduler::apply_token(const step_token& t) {
   auto* s = find(t.id);
-  if (s == nullptr) return;  // cancelled while the step ran
+  if (s == nullptr || s->state != phase::running) return;  // cancelled or gone back meanwhile
   token_event e{t.id, s->num_generated(), t.token, stop_reason::none, s->num_cached};
   s->tokens.push_back(t.token.id);
   const auto& ends = s->spec->end_ids;

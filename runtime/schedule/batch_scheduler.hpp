@@ -75,13 +75,15 @@ struct scheduler_stats {
 ///
 ///   waiting ──reserve/granted──▶ running ──end──▶ gone
 ///      ▲                            │
-///      └─────────preempt────────────┘
+///      └─────preempt, go back───────┘
 class batch_scheduler {
 public:
   explicit batch_scheduler(scheduler_limits limits);
 
-  /// Queues a sequence. Errors: invalid_argument (empty prompt, id in use), over_context,
-  /// out_of_memory (could not fit the pool even alone), overloaded.
+  /// Queues a sequence. One that is here already keeps its place and goes on from the spec's
+  /// tokens: those behind them that it has generated were lost on their way and come again. Errors:
+  /// invalid_argument (empty prompt, id in use for another prompt), over_context, out_of_memory
+  /// (could not fit the pool even alone), overloaded.
   result<void> enqueue(spec_ptr spec);
 
   /// Drops a sequence; its blocks go back when the step that names them ends. Unknown ids are
@@ -112,9 +114,10 @@ private:
     spec_ptr spec;
     uint64_t arrival = 0;
     phase state = phase::waiting;
-    bool cancelled = false;        ///< Goes when the open reservation or step has ended.
-    bool known = false;            ///< The executor has the spec.
-    std::vector<token_id> tokens;  ///< Prompt and everything generated.
+    bool cancelled = false;            ///< Goes when the open reservation or step has ended.
+    bool known = false;                ///< The executor has the spec.
+    std::optional<size_t> go_back_to;  ///< Number of tokens to keep when that event has come.
+    std::vector<token_id> tokens;      ///< Prompt and everything generated.
     std::vector<block_id> blocks;
     uint32_t num_computed = 0;      ///< Positions in the KV cache, the step in flight excluded.
     uint32_t num_sealed = 0;        ///< Whole blocks announced to the prefix index.
@@ -122,6 +125,8 @@ private:
     uint32_t num_cached = 0;        ///< Prompt tokens found in the prefix index.
     uint32_t in_flight = 0;         ///< Rows of the step in flight.
 
+    /// An answer is open that names it: it can neither go nor go back yet.
+    bool is_busy() const { return state == phase::reserving || in_flight > 0; }
     bool decoding() const { return num_computed + 1 == tokens.size(); }
     uint32_t num_generated() const {
       return static_cast<uint32_t>(tokens.size()) - spec->num_prompt;
@@ -129,6 +134,8 @@ private:
   };
   using sequence_map = std::map<uint64_t, sequence>;  // by arrival: iteration is queue order
 
+  result<void> resume(sequence& s, const sequence_spec& spec);
+  void go_back(sequence& s);
   void plan_decodes(step_plan& plan, uint32_t& budget);
   void plan_prefills(step_plan& plan, uint32_t& budget);
   bool ensure_capacity(sequence& s, uint32_t rows);

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <array>
 #include <random>
 #include <string>
 
@@ -33,6 +34,13 @@ scheduler_limits small() {
           .max_context = 64,
           .num_blocks = 32,
           .block_tokens = 4};
+}
+
+/// Request 1 again, with what it has generated.
+spec_ptr go_on(std::vector<token_id> prompt, const std::vector<token_id>& generated) {
+  auto s = std::make_shared<sequence_spec>(*engine_sim::spec(1, std::move(prompt), 12));
+  s->tokens.insert(s->tokens.end(), generated.begin(), generated.end());
+  return s;
 }
 
 std::string render(const step_plan& plan) {
@@ -86,6 +94,88 @@ TEST_SUITE("runtime.schedule.batch_scheduler") {
           ec::overloaded);
     const auto text = sim.scheduler.enqueue(engine_sim::spec(9, prompt(60), 5)).error().text;
     CHECK(text == "60 prompt tokens + 5 max_tokens exceed the context of 64");
+  }
+
+  TEST_CASE("a sequence that is queued again goes on from the tokens it is given") {
+    for (const uint32_t num_blocks : {32u, 8u}) {  // enough, and so few that it is preempted
+      for (int moment = 0; moment < 2 * 40 * 4; ++moment) {
+        const bool in_step = moment % 2 == 1;
+        const int steps = moment / 2 % 40;
+        const size_t lost = std::array{0, 1, 3, 9}[static_cast<size_t>(moment / 80)];
+        CAPTURE(num_blocks);
+        CAPTURE(in_step);
+        CAPTURE(steps);
+        CAPTURE(lost);
+        auto limits = small();
+        limits.num_blocks = num_blocks;
+        engine_sim sim{limits};
+        REQUIRE(sim.scheduler.enqueue(engine_sim::spec(1, prompt(6), 12)).ok());
+        REQUIRE(sim.scheduler.enqueue(engine_sim::spec(2, prompt(9, 90), 12)).ok());
+        for (int i = 0; i < steps; ++i) sim.step();
+        const bool stepping = in_step && sim.begin_step();
+        auto& out = sim.output[1];
+        if (lost == 0 && sim.ended.count(1) != 0) continue;  // nobody asks for more then
+        out.resize(out.size() - std::min(lost, out.size()));
+        sim.ended.erase(1);
+        REQUIRE(sim.scheduler.enqueue(go_on(prompt(6), out)).ok());
+        if (stepping) sim.end_step();
+        sim.run();
+        CHECK(sim.output[1] == expected(prompt(6), 12));
+        CHECK(sim.output[2] == expected(prompt(9, 90), 12));
+        CHECK(sim.ended[1] == stop_reason::length);
+        CHECK(sim.memory.stats().num_used == 0);
+      }
+    }
+  }
+
+  TEST_CASE("a sequence goes back also while its blocks are being reserved") {
+    engine_sim sim{small()};
+    const auto all = expected(prompt(6), 12);
+    REQUIRE(sim.scheduler.enqueue(go_on(prompt(6), {all.begin(), all.begin() + 3})).ok());
+    const auto out = sim.scheduler.drain();
+    REQUIRE(out.reserves.size() == 1);
+    sim.output[1] = {all[0]};
+    REQUIRE(sim.scheduler.enqueue(go_on(prompt(6), sim.output[1])).ok());
+    SUBCASE("granted") {
+      sim.scheduler.on_reserved(
+          {{1}, true, sim.memory.take(out.reserves[0].num_blocks).value(), 0});
+    }
+    SUBCASE("not granted") {
+      sim.scheduler.on_reserved({{1}, false, {}, 0});
+    }
+    sim.run();
+    CHECK(sim.output[1] == all);
+    CHECK(sim.memory.stats().num_used == 0);
+  }
+
+  TEST_CASE("a sequence that lost nothing keeps its place and its blocks") {
+    auto limits = small();
+    limits.max_running = 1;
+    engine_sim sim{limits};
+    for (uint64_t id = 1; id <= 3; ++id) {
+      REQUIRE(sim.scheduler.enqueue(engine_sim::spec(id, prompt(6, static_cast<int>(90 * id)), 12))
+                  .ok());
+    }
+    for (int i = 0; i < 5; ++i) sim.step();
+    REQUIRE(sim.scheduler.enqueue(go_on(prompt(6, 90), sim.output[1])).ok());
+    auto second = std::make_shared<sequence_spec>(*engine_sim::spec(2, prompt(6, 180), 12));
+    REQUIRE(sim.scheduler.enqueue(second).ok());
+    while (sim.ended.size() < 2) REQUIRE(sim.step());
+    CHECK(sim.ended.count(3) == 0);
+    CHECK(sim.computed_rows == 2 * (6 + 11));
+  }
+
+  TEST_CASE("an id is not used for another prompt, nor after a cancel that waits for a step") {
+    engine_sim sim{small()};
+    REQUIRE(sim.scheduler.enqueue(engine_sim::spec(1, prompt(6), 12)).ok());
+    CHECK(sim.scheduler.enqueue(engine_sim::spec(1, prompt(6, 7), 12)).error().code ==
+          ec::invalid_argument);
+    REQUIRE(sim.begin_step());
+    sim.scheduler.cancel({1});
+    CHECK(sim.scheduler.enqueue(engine_sim::spec(1, prompt(6), 12)).error().code ==
+          ec::invalid_argument);
+    sim.end_step();
+    CHECK(sim.scheduler.idle());
   }
 
   TEST_CASE("max_tokens 0 evaluates the prompt and ends without a token") {
