@@ -129,7 +129,7 @@ std::pair<outcome, int> converse(node& system, interrupts& signals, request_ptr 
   auto promise = std::make_shared<std::promise<outcome>>();
   auto answer = promise->get_future();
   run_client_args args;
-  args.kernel = system.kernel();
+  args.find_kernel = [&system] { return system.kernel(); };
   args.request = std::move(request);
   args.write = [stream](std::string_view text) {
     return stream ? write_out(text) : result<void>{};

@@ -16,7 +16,9 @@ constexpr std::chrono::seconds answer_timeout{60};
 
 void run_client_state::start(run_client_args a) {
   args_ = std::move(a);
-  self->request(args_.kernel, answer_timeout, atom::submit_v, args_.request, client_actor{self})
+  const auto kernel = args_.find_kernel();
+  if (!kernel) return failed({ec::shutting_down, "the node has stopped", "start llmos again"});
+  self->request(kernel, answer_timeout, atom::submit_v, args_.request, client_actor{self})
       .then(
           [this](request_id id) {
             id_ = id;
@@ -47,8 +49,10 @@ void run_client_state::failed(const failure& why) {
 
 void run_client_state::cancel() {
   is_cancelled_ = true;
-  if (!id_) return;  // when it is known
-  self->request(args_.kernel, answer_timeout, atom::cancel_v, *id_)
+  if (!id_) return;                         // when it is known
+  const auto kernel = args_.find_kernel();  // perhaps not the one that accepted the request
+  if (!kernel) return;                      // a node without one ends its requests itself
+  self->request(kernel, answer_timeout, atom::cancel_v, *id_)
       .then([](caf::ok_atom) {},
             [](caf::error&) {});  // it has just ended by itself: its terminal message is here
 }

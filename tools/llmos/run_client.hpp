@@ -16,7 +16,7 @@ using run_client_actor = caf::typed_actor<
     caf::reacts_to<atom::cancel>>::extend_with<client_actor>;
 
 struct run_client_args {
-  kernel_actor kernel;
+  std::function<kernel_actor()> find_kernel;  ///< The kernel of this moment; nullptr: none is left.
   request_ptr request;
   std::function<result<void>(std::string_view)> write;  ///< A failure cancels the request.
   std::function<void(outcome)> finish;                  ///< Called once, at the end.

@@ -96,6 +96,8 @@ void batch_state::stop() {
 
 void batch_state::halt() {
   run_->stop();
+  // Of another kernel than the one that accepted them, perhaps.
+  if (!run_->running().empty()) kernel_ = args_.find_kernel();
   for (const auto id : run_->running()) cancel(id);
 }
 

@@ -201,6 +201,15 @@ TEST_CASE_FIXTURE(fixture, "a stopped job cancels what runs and ends without the
   CHECK(heard->finished[0].failed == 0);
 }
 
+TEST_CASE_FIXTURE(fixture, "a stopped job has the kernel of now cancel what an older one began") {
+  start(2, 2);
+  self->send_exit(kernel, caf::exit_reason::kill);
+  kernel = sys.spawn(fake_kernel, &node);
+  self->send(aut, atom::cancel_v);
+  run();
+  CHECK(node.cancelled == std::vector<request_id>{{1}, {2}});
+}
+
 TEST_CASE_FIXTURE(fixture, "an output that cannot be written stops the job with its reason") {
   heard->num_allowed = 1;
   start(4, 2);
