@@ -56,7 +56,6 @@ LLMOS_ATOM(stats)
 LLMOS_ATOM(wire)
 LLMOS_ATOM(drain)
 LLMOS_ATOM(stop)
-LLMOS_ATOM(find)
 LLMOS_ATOM(kernel)
 // Events.
 LLMOS_ATOM(chunk)

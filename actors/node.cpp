@@ -83,11 +83,9 @@ void node::stop(stop_mode mode) {
     return answered;
   };
   const std::chrono::milliseconds drain{impl_->config.kernel.drain_ms};
-  // A node whose kernel is gone has nobody left to drain: its rooms still stop below.
-  if (auto k = kernel()) {
-    const bool drained = mode == stop_mode::drain && ask(k, drain, atom::drain_v, false);
-    if (!drained) ask(k, answer_timeout, atom::drain_v, true);
-  }
+  const bool drained =
+      mode == stop_mode::drain && ask(impl_->supervisor, drain, atom::drain_v, false);
+  if (!drained) ask(impl_->supervisor, answer_timeout, atom::drain_v, true);
   ask(impl_->supervisor, answer_timeout, atom::stop_v);
   self->send_exit(impl_->supervisor, caf::exit_reason::kill);  // no-op after a clean stop
   impl_->supervisor = nullptr;

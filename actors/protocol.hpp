@@ -13,7 +13,8 @@
 //   SCHEDULER ──step──▶ EXECUTOR ──done──▶ SCHEDULER ──token batch──▶ LEDGER ──token──▶ PROCESS
 //   PROCESS ──chunk*, then done or failed──▶ client
 //
-// Rooms get their neighbours' handles only by `wire` from the SUPERVISOR, again after a restart.
+// Rooms get their neighbours' handles only by `wire` from the SUPERVISOR, again after a restart; a
+// process begins with those that its KERNEL was wired with.
 namespace llmos {
 
 /// Every core actor answers a status request.
@@ -33,14 +34,26 @@ using client_actor = caf::typed_actor<
 /// Where an engine's new tokens go: one batch per step.
 using token_sink_actor = caf::typed_actor<caf::reacts_to<atom::token, token_batch_ptr>>;
 
+struct core_wiring;
+
 /// PROCESS. One generation: its mailbox is the thread.
 using process_actor = caf::typed_actor<
+    // The core rooms of now.
+    caf::reacts_to<atom::wire, core_wiring>,
     // A new token of this process, or the end of its sequence.
     caf::reacts_to<atom::token, token_event>,
     // Ends the generation; the client gets `done` with reason cancelled.
     caf::reacts_to<atom::cancel>,
+    // Ends the generation; the client gets `failed` with this.
+    caf::reacts_to<atom::failed, failure>,
     // Its own alarm: the deadline has passed.
     caf::reacts_to<atom::deadline>>::extend_with<status_actor>;
+
+/// One live process.
+struct process_handle {
+  request_id id;
+  process_actor process;
+};
 
 /// What an executor needs to know of its scheduler.
 using step_listener_actor = caf::typed_actor<caf::reacts_to<atom::done, step_result_ptr>>;
@@ -83,7 +96,8 @@ struct scheduler_wiring;
 /// SCHEDULER. Decides which sequences run next; owns no memory and no device.
 using scheduler_actor = caf::typed_actor<
     caf::reacts_to<atom::wire, scheduler_wiring>,
-    // Queues a sequence. Errors: over_context, out_of_memory, overloaded, invalid_argument.
+    // Queues a sequence; one that is here already goes on from the spec's tokens, in its place.
+    // Errors: over_context, out_of_memory, overloaded, invalid_argument.
     caf::replies_to<atom::enqueue, spec_ptr>::with<caf::ok_atom>,
     // Drops a sequence; unknown ids are ignored.
     caf::reacts_to<atom::cancel, request_id>, caf::replies_to<atom::stats>::with<scheduler_stats>>::
@@ -148,25 +162,33 @@ struct ledger_entry;
 
 /// LEDGER. The unfinished requests and where their tokens go; outlives the kernel.
 using ledger_actor = caf::typed_actor<
-    // A process began.
+    // A process began; or, said by itself, goes on after a ledger fell.
     caf::reacts_to<atom::submit, ledger_entry>,
     // It moved to another state.
     caf::reacts_to<atom::update, process_info>,
     // It ended.
-    caf::reacts_to<atom::ended, request_id>,
-    // The handle of a live process. Errors: not_found.
-    caf::replies_to<atom::find, request_id>::with<process_actor>,
-    caf::replies_to<atom::ps>::with<process_list>,
-    // Answers when no process is left; with true, cancels them first.
-    caf::replies_to<atom::drain, bool>::with<caf::ok_atom>>::extend_with<token_sink_actor>::
-    extend_with<status_actor>;
+    caf::reacts_to<atom::ended, request_id>, caf::replies_to<atom::ps>::with<process_list>>::
+    extend_with<token_sink_actor>::extend_with<status_actor>;
 
 /// One unfinished request.
 struct ledger_entry {
-  process_info info;
+  process_info info;  ///< With the tokens and the age it has when the entry is made.
   process_actor process;
   client_actor client;
 };
+
+/// The neighbours of a process.
+struct core_wiring {
+  models_actor models;
+  ledger_actor ledger;
+  monitor_actor monitor;
+};
+
+/// The face of the SUPERVISOR that the kernel sees: it knows every live process, and wires it anew
+/// when a core room was replaced.
+using process_host_actor = caf::typed_actor<
+    // The kernel started this one.
+    caf::reacts_to<atom::started, process_handle>>;
 
 struct kernel_wiring;
 
@@ -190,18 +212,19 @@ using kernel_actor = caf::typed_actor<
 
 /// The kernel's neighbours.
 struct kernel_wiring {
-  models_actor models;
-  ledger_actor ledger;
-  monitor_actor monitor;
+  core_wiring rooms;
+  process_host_actor host;
 };
 
 /// The supervisor as the boot code sees it.
 using supervisor_actor = caf::typed_actor<
     // The kernel of this moment.
     caf::replies_to<atom::kernel>::with<kernel_actor>,
+    // As KERNEL drain, and again of every kernel that follows. Errors: shutting_down.
+    caf::replies_to<atom::drain, bool>::with<caf::ok_atom>,
     // Stops every room, users before servers; answers when all have ended.
     caf::replies_to<atom::stop>::with<caf::ok_atom>>::extend_with<engine_host_actor>::
-    extend_with<status_actor>;
+    extend_with<process_host_actor>::extend_with<status_actor>;
 
 }  // namespace llmos
 
@@ -213,12 +236,16 @@ CAF_ADD_TYPE_ID(llmos_actors, (llmos::memory_listener_actor))
 CAF_ADD_TYPE_ID(llmos_actors, (llmos::engine_host_actor))
 CAF_ADD_TYPE_ID(llmos_actors, (llmos::kernel_actor))
 CAF_ADD_TYPE_ID(llmos_actors, (llmos::scheduler_wiring))
+CAF_ADD_TYPE_ID(llmos_actors, (llmos::process_handle))
+CAF_ADD_TYPE_ID(llmos_actors, (llmos::core_wiring))
 CAF_ADD_TYPE_ID(llmos_actors, (llmos::kernel_wiring))
 CAF_ADD_TYPE_ID(llmos_actors, (llmos::engine_handles))
 CAF_ADD_TYPE_ID(llmos_actors, (llmos::ledger_entry))
 CAF_END_TYPE_ID_BLOCK(llmos_actors)
 
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(llmos::scheduler_wiring)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(llmos::core_wiring)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(llmos::kernel_wiring)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(llmos::process_handle)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(llmos::engine_handles)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(llmos::ledger_entry)

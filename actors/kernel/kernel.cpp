@@ -40,32 +40,43 @@ caf::result<request_id> kernel_state::submit(const request_ptr& request,
   args.id = {next_id++};
   args.request = request;
   args.client = client;
-  args.models = wiring.models;
-  args.ledger = wiring.ledger;
-  args.monitor = wiring.monitor;
+  args.rooms = rooms;
   args.seed = draw_seed();
   args.deadline_ms = request->deadline_ms != 0 ? request->deadline_ms : config.kernel.deadline_ms;
   ledger_entry entry;
   entry.info = {args.id, request->owner, request->model, "loading", 0, 0, 0};
   entry.client = client;
-  entry.process = self->spawn<caf::monitored>(process, std::move(args));
-  live.insert(entry.process.address());
+  entry.process = self->spawn(process, std::move(args));
   const auto id = entry.info.id;
-  // From here and not from the process: a drain that follows must find it in the ledger.
-  self->send(wiring.ledger, atom::submit_v, std::move(entry));
+  add({id, entry.process});
+  self->send(host, atom::started_v, process_handle{id, entry.process});
+  // From here and not from the process: a ps that follows must find it in the ledger.
+  self->send(rooms.ledger, atom::submit_v, std::move(entry));
   return id;
 }
 
+void kernel_state::add(const process_handle& x) {
+  live.emplace(x.id, x.process);
+  ids_.emplace(x.process.address(), x.id);
+  self->monitor(x.process);  // tells at once of one that has ended
+}
+
+void kernel_state::process_down(const caf::actor_addr& process) {
+  const auto it = ids_.find(process);
+  if (it == ids_.end()) return;
+  live.erase(it->second);
+  ids_.erase(it);
+  if (!live.empty()) return;
+  for (auto& promise : std::exchange(drains_, {})) promise.deliver(caf::ok_atom_v);
+}
+
 caf::result<caf::ok_atom> kernel_state::cancel(request_id id) {
-  auto promise = self->make_response_promise<caf::ok_atom>();
-  self->request(wiring.ledger, lookup_timeout, atom::find_v, id)
-      .then(
-          [this, promise](const process_actor& p) mutable {
-            self->send<caf::message_priority::high>(p, atom::cancel_v);
-            promise.deliver(caf::ok_atom_v);
-          },
-          [promise](caf::error& e) mutable { promise.deliver(std::move(e)); });
-  return promise;
+  const auto it = live.find(id);
+  if (it == live.end()) {
+    return to_error({ec::not_found, "no process " + std::to_string(id.value), "see /ps"});
+  }
+  self->send<caf::message_priority::high>(it->second, atom::cancel_v);
+  return caf::ok_atom_v;
 }
 
 /// Loads, then asks how the model stands: the answer is a row of the list.
@@ -81,10 +92,10 @@ caf::result<model_status> kernel_state::load(const std::string& model) {
       promise.deliver(*it);
     }
   };
-  self->request(wiring.models, load_timeout, atom::load_v, model)
+  self->request(rooms.models, load_timeout, atom::load_v, model)
       .then(
           [this, fail, pick](const engine_handles& engine) mutable {
-            self->request(wiring.models, lookup_timeout, atom::list_v)
+            self->request(rooms.models, lookup_timeout, atom::list_v)
                 .then([pick, key = engine.key](const model_list& all) mutable { pick(key, all); },
                       fail);
           },
@@ -94,7 +105,12 @@ caf::result<model_status> kernel_state::load(const std::string& model) {
 
 caf::result<caf::ok_atom> kernel_state::drain(bool cancel_them) {
   draining = true;
-  return self->delegate(wiring.ledger, atom::drain_v, cancel_them);
+  if (live.empty()) return caf::ok_atom_v;
+  for (const auto& [id, p] : live) {
+    if (cancel_them) self->send<caf::message_priority::high>(p, atom::cancel_v);
+  }
+  drains_.push_back(self->make_response_promise<caf::ok_atom>());
+  return drains_.back();
 }
 
 std::string kernel_state::status() const {
@@ -103,23 +119,28 @@ std::string kernel_state::status() const {
 }
 
 kernel_actor::behavior_type kernel(kernel_actor::stateful_pointer<kernel_state> self,
-                                   node_config config, uint32_t incarnation) {
+                                   node_config config, uint32_t incarnation,
+                                   const std::vector<process_handle>& live) {
   self->state.config = std::move(config);
   self->state.next_id = (uint64_t{incarnation} << 40) + 1;
-  self->set_down_handler([self](const caf::down_msg& d) { self->state.live.erase(d.source); });
+  self->set_down_handler([self](const caf::down_msg& d) { self->state.process_down(d.source); });
+  for (const auto& x : live) self->state.add(x);
   return {
-      [self](atom::wire, const kernel_wiring& w) { self->state.wiring = w; },
+      [self](atom::wire, const kernel_wiring& w) {
+        self->state.rooms = w.rooms;
+        self->state.host = w.host;
+      },
       [self](atom::submit, const request_ptr& r, const client_actor& c) {
         return self->state.submit(r, c);
       },
       [self](atom::cancel, request_id id) { return self->state.cancel(id); },
-      [self](atom::ps) { return self->delegate(self->state.wiring.ledger, atom::ps_v); },
+      [self](atom::ps) { return self->delegate(self->state.rooms.ledger, atom::ps_v); },
       [self](atom::load, const std::string& model) { return self->state.load(model); },
       [self](atom::unload, const std::string& m) {
-        return self->delegate(self->state.wiring.models, atom::unload_v, m);
+        return self->delegate(self->state.rooms.models, atom::unload_v, m);
       },
-      [self](atom::list) { return self->delegate(self->state.wiring.models, atom::list_v); },
-      [self](atom::stats) { return self->delegate(self->state.wiring.monitor, atom::stats_v); },
+      [self](atom::list) { return self->delegate(self->state.rooms.models, atom::list_v); },
+      [self](atom::stats) { return self->delegate(self->state.rooms.monitor, atom::stats_v); },
       [self](atom::drain, bool cancel_them) { return self->state.drain(cancel_them); },
       [self](atom::status) { return self->state.status(); },
   };

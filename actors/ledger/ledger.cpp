@@ -3,13 +3,12 @@
 #include <algorithm>
 #include <utility>
 
-#include "actors/error.hpp"
-
 namespace llmos {
 
 void ledger_state::begin(const ledger_entry& e) {
   self->monitor(e.process);
-  entries_.insert_or_assign(e.info.id, entry{e, std::chrono::steady_clock::now()});
+  const auto since = std::chrono::steady_clock::now() - std::chrono::milliseconds{e.info.age_ms};
+  entries_.insert_or_assign(e.info.id, entry{e, since});
 }
 
 void ledger_state::update(const process_info& info) {
@@ -25,28 +24,17 @@ void ledger_state::end(request_id id) {
   const auto it = entries_.find(id);
   if (it == entries_.end()) return;
   self->demonitor(it->second.what.process.address());
-  erase(it);
-}
-
-void ledger_state::erase(entry_map::iterator it) {
   entries_.erase(it);
-  if (!entries_.empty()) return;
-  for (auto& promise : std::exchange(draining_, {})) promise.deliver(caf::ok_atom_v);
 }
 
 void ledger_state::fan_out(const token_batch& batch) {
   for (const auto& event : batch) {
     const auto it = entries_.find(event.id);
     if (it == entries_.end()) continue;  // ended meanwhile
-    ++it->second.what.info.generated_tokens;
+    auto& generated = it->second.what.info.generated_tokens;
+    generated = std::max(generated, event.index + (event.token.id >= 0 ? 1 : 0));  // not repeats
     self->send(it->second.what.process, atom::token_v, event);
   }
-}
-
-caf::result<process_actor> ledger_state::find(request_id id) const {
-  const auto it = entries_.find(id);
-  if (it != entries_.end()) return it->second.what.process;
-  return to_error({ec::not_found, "no process " + std::to_string(id.value), "see /ps"});
 }
 
 process_list ledger_state::list() const {
@@ -61,26 +49,16 @@ process_list ledger_state::list() const {
   return out;
 }
 
-caf::result<caf::ok_atom> ledger_state::drain(bool cancel) {
-  if (entries_.empty()) return caf::ok_atom_v;
-  if (cancel) {
-    for (const auto& [id, e] : entries_) {
-      self->send<caf::message_priority::high>(e.what.process, atom::cancel_v);
-    }
-  }
-  draining_.push_back(self->make_response_promise<caf::ok_atom>());
-  return draining_.back();
-}
-
 void ledger_state::process_down(const caf::down_msg& down) {
   const auto it = std::find_if(entries_.begin(), entries_.end(), [&](const auto& x) {
     return x.second.what.process.address() == down.source;
   });
   if (it == entries_.end()) return;
-  if (down.reason == caf::exit_reason::normal) return erase(it);  // its `ended` came first
-  const failure why{ec::internal, "the process of this request failed", "retry"};
-  self->send(it->second.what.client, atom::failed_v, it->first, why);
-  erase(it);
+  if (down.reason != caf::exit_reason::normal) {  // else its `ended` came first
+    const failure why{ec::internal, "the process of this request failed", "retry"};
+    self->send(it->second.what.client, atom::failed_v, it->first, why);
+  }
+  entries_.erase(it);
 }
 
 ledger_actor::behavior_type ledger(ledger_actor::stateful_pointer<ledger_state> self) {
@@ -89,9 +67,7 @@ ledger_actor::behavior_type ledger(ledger_actor::stateful_pointer<ledger_state> 
       [self](atom::submit, const ledger_entry& e) { self->state.begin(e); },
       [self](atom::update, const process_info& info) { self->state.update(info); },
       [self](atom::ended, request_id id) { self->state.end(id); },
-      [self](atom::find, request_id id) { return self->state.find(id); },
       [self](atom::ps) { return self->state.list(); },
-      [self](atom::drain, bool cancel) { return self->state.drain(cancel); },
       [self](atom::token, const token_batch_ptr& batch) { self->state.fan_out(*batch); },
       [self](atom::status) { return "processes=" + std::to_string(self->state.list().size()); },
   };

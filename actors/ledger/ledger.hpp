@@ -4,13 +4,12 @@
 #include <chrono>
 #include <map>
 #include <string>
-#include <vector>
 
 #include "actors/protocol.hpp"
 
 namespace llmos {
 
-/// LEDGER's state: who is unfinished, and who waits for nobody to be.
+/// LEDGER's state: who is unfinished, and where his tokens go. A new one is told by the processes.
 struct ledger_state {
   static inline constexpr const char* name = "ledger";
 
@@ -20,9 +19,7 @@ struct ledger_state {
   void update(const process_info& info);
   void end(request_id id);
   void fan_out(const token_batch& batch);
-  caf::result<process_actor> find(request_id id) const;
   process_list list() const;
-  caf::result<caf::ok_atom> drain(bool cancel);
   /// A process died without saying `ended`: its client still gets one terminal message.
   void process_down(const caf::down_msg& down);
 
@@ -33,12 +30,8 @@ private:
     ledger_entry what;
     std::chrono::steady_clock::time_point since;
   };
-  using entry_map = std::map<request_id, entry>;
 
-  void erase(entry_map::iterator it);
-
-  entry_map entries_;
-  std::vector<caf::typed_response_promise<caf::ok_atom>> draining_;
+  std::map<request_id, entry> entries_;
 };
 
 ledger_actor::behavior_type ledger(ledger_actor::stateful_pointer<ledger_state> self);

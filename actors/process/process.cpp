@@ -1,5 +1,6 @@
 #include "actors/process/process.hpp"
 
+#include <caf/sec.hpp>
 #include <utility>
 
 #include "actors/error.hpp"
@@ -28,17 +29,33 @@ void process_state::start(process_args a) {
   started = std::chrono::steady_clock::now();
   self->monitor(args.client);
   self->delayed_send(self, std::chrono::milliseconds{args.deadline_ms}, atom::deadline_v);
-  self->monitor(args.models);
   ask_for_engine();
+}
+
+/// A new ledger knows nobody, and tokens may have gone down with the old one: the process enters
+/// itself, then has the engine go on from what the client has. Both reach their rooms in this
+/// order, and the scheduler knows the new ledger already: the supervisor wired it first.
+void process_state::wire(const core_wiring& now) {
+  const auto before = std::exchange(args.rooms, now);
+  if (now.ledger != before.ledger) {
+    self->send(now.ledger, atom::submit_v, ledger_entry{info(), process_actor{self}, args.client});
+    if (enqueued) enqueue();
+  }
+  if (now.models != before.models && state == phase::loading) ask_for_engine();
 }
 
 void process_state::enter(phase next) {
   state = next;
-  self->send(args.ledger, atom::update_v, info());
+  self->send(args.rooms.ledger, atom::update_v, info());
 }
 
 process_info process_state::info() const {
-  return {args.id, args.request->owner, engine.model, status(), num_prompt, 0, 0};
+  const auto age = us_since(started, std::chrono::steady_clock::now()) / 1000;
+  return {args.id, args.request->owner, engine.model, status(), num_prompt, num_generated(), age};
+}
+
+uint32_t process_state::num_generated() const {
+  return gen ? static_cast<uint32_t>(gen->tokens().size()) : 0;
 }
 
 std::string process_state::status() const {
@@ -48,15 +65,21 @@ std::string process_state::status() const {
 
 void process_state::ask_for_engine() {
   enter(phase::loading);
-  self->request(args.models, load_timeout, atom::load_v, args.request->model)
+  self->request(args.rooms.models, load_timeout, atom::load_v, args.request->model)
       .then(
           [this](engine_handles& e) {
-            if (over) return;
+            if (over || state != phase::loading) return;
+            // The engine that was lost: the model manager has not heard of its end yet.
+            if (e.scheduler == engine.scheduler) return ask_for_engine();
             engine = std::move(e);
             self->monitor(engine.scheduler);
             gen ? enqueue() : encode();
           },
-          [this](caf::error& e) { fail(to_failure(e)); });
+          [this, asked = args.rooms.models](caf::error& e) {
+            // A model manager that fell: its successor is asked when it is wired.
+            if (asked != args.rooms.models || e == caf::sec::request_receiver_down) return;
+            fail(to_failure(e));
+          });
 }
 
 void process_state::encode() {
@@ -64,9 +87,12 @@ void process_state::encode() {
   self->request(engine.tokenizer, encode_timeout, atom::encode_v, args.request)
       .then(
           [this](const encoded_ptr& prompt) {
-            if (!over) prepare(*prompt);
+            if (!over && state == phase::tokenizing) prepare(*prompt);
           },
-          [this](caf::error& e) { fail(to_failure(e)); });
+          [this](caf::error& e) {
+            // A dead engine's tokenizer: its scheduler's end is on the way here.
+            if (e != caf::sec::request_receiver_down) fail(to_failure(e));
+          });
 }
 
 void process_state::prepare(const token_vector& prompt) {
@@ -83,6 +109,7 @@ void process_state::enqueue() {
   self->request(engine.scheduler, enqueue_timeout, atom::enqueue_v, gen->continuation())
       .then([](caf::ok_atom) {},
             [this](caf::error& e) {
+              if (e == caf::sec::request_receiver_down) return;  // its end is on the way here
               enqueued = false;
               fail(to_failure(e));
             });
@@ -92,12 +119,12 @@ void process_state::token(const token_event& event) {
   if (over || !gen) return;
   auto update = gen->accept(event);
   if (update.what == generation_update::kind::gap) {
-    stop_sequence();
-    return engine_lost({ec::internal, "tokens were lost between the engine and the process", ""});
+    if (enqueued) enqueue();  // those between went down with a ledger
+    return;
   }
-  if (!first_token && !gen->tokens().empty()) {
-    first_token = std::chrono::steady_clock::now();
-    enter(phase::running);
+  if (!gen->tokens().empty()) {
+    if (!first_token) first_token = std::chrono::steady_clock::now();
+    if (state == phase::waiting) enter(phase::running);
   }
   if (!update.chunk.text.empty() || !update.chunk.tokens.empty()) {
     self->send(args.client, atom::chunk_v, std::move(update.chunk));
@@ -120,15 +147,14 @@ void process_state::deadline_passed() {
 void process_state::down(const caf::down_msg& d) {
   if (over) return;
   if (d.source == args.client.address()) return leave("client_lost");
-  if (d.source == args.models.address() && state == phase::loading) {
-    return fail({ec::internal, "the model manager failed while it looked for the model", "retry"});
-  }
+  const auto why = to_failure(d.reason);
+  if (why.code == ec::shutting_down) return fail(why);
   if (engine.scheduler && d.source == engine.scheduler.address()) {
     enqueued = false;
     if (d.reason == caf::exit_reason::user_shutdown) {
       return fail({ec::cancelled, "the model " + engine.model + " was unloaded", "load it again"});
     }
-    engine_lost(to_failure(d.reason));
+    engine_lost(why);
   }
 }
 
@@ -172,9 +198,9 @@ void process_state::fail(const failure& why) {
 void process_state::leave(const std::string& outcome) {
   over = true;
   stop_sequence();
-  self->send(args.monitor, atom::done_v,
+  self->send(args.rooms.monitor, atom::done_v,
              generation_report{engine.model, args.request->owner, outcome, usage()});
-  self->send(args.ledger, atom::ended_v, args.id);
+  self->send(args.rooms.ledger, atom::ended_v, args.id);
   self->quit();
 }
 
@@ -186,7 +212,7 @@ generation_usage process_state::usage() const {
   u.first_token_us = first_token ? us_since(started, *first_token) : 0;
   if (!gen) return u;
   u.cached_tokens = gen->num_cached();
-  u.completion_tokens = static_cast<uint32_t>(gen->tokens().size());
+  u.completion_tokens = num_generated();
   return u;
 }
 
@@ -195,8 +221,10 @@ process_actor::behavior_type process(process_actor::stateful_pointer<process_sta
   self->set_down_handler([self](const caf::down_msg& d) { self->state.down(d); });
   self->state.start(std::move(args));
   return {
+      [self](atom::wire, const core_wiring& now) { self->state.wire(now); },
       [self](atom::token, const token_event& event) { self->state.token(event); },
       [self](atom::cancel) { self->state.cancel(); },
+      [self](atom::failed, const failure& why) { self->state.fail(why); },
       [self](atom::deadline) { self->state.deadline_passed(); },
       [self](atom::status) { return self->state.status(); },
   };

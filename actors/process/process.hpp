@@ -15,9 +15,7 @@ struct process_args {
   request_id id;
   request_ptr request;
   client_actor client;
-  models_actor models;
-  ledger_actor ledger;
-  monitor_actor monitor;
+  core_wiring rooms;
   uint64_t seed = 0;         ///< Used when the request has none.
   uint32_t deadline_ms = 0;  ///< From now to the last token.
 };
@@ -25,7 +23,8 @@ struct process_args {
 /// PROCESS's state.
 ///
 ///   loading ──engine──▶ tokenizing ──ids──▶ waiting ──first token──▶ running ──▶ ended
-///      ▲                                       │                        │
+///      ▲                                       │  ▲                     │
+///      │                                       │  └──── ledger lost ────┤
 ///      └──────────── engine lost ──────────────┴────────────────────────┘
 struct process_state {
   static inline constexpr const char* name = "process";
@@ -33,7 +32,9 @@ struct process_state {
   explicit process_state(process_actor::stateful_pointer<process_state> self) : self(self) {}
 
   void start(process_args a);
+  void wire(const core_wiring& now);
   void token(const token_event& event);
+  void fail(const failure& why);
   void cancel();
   void deadline_passed();
   void down(const caf::down_msg& d);
@@ -46,6 +47,7 @@ private:
 
   void enter(phase next);
   process_info info() const;
+  uint32_t num_generated() const;
   void ask_for_engine();
   void encode();
   void prepare(const token_vector& prompt);
@@ -53,7 +55,6 @@ private:
   void engine_lost(const failure& why);
   void stop_sequence();
   void send_done(finish_reason reason);
-  void fail(const failure& why);
   void leave(const std::string& outcome);
   generation_usage usage() const;
 

@@ -56,24 +56,61 @@ void supervisor_state::spawn_core_room(const std::string& room) {
     }
   }
   if (room == "kernel") {
-    kernel_room = self->spawn<caf::monitored>(kernel, args_.config, kernels_started_++);
+    std::vector<process_handle> live;
+    for (const auto& [address, x] : processes_) live.push_back(x);
+    kernel_room = self->spawn<caf::monitored>(kernel, args_.config, kernels_started_++, live);
+    ask_kernel_to_drain();
   }
 }
 
+core_wiring supervisor_state::wiring() const {
+  return {models_, ledger_, monitor_};
+}
+
+/// The schedulers before the processes: what these ask for a new ledger must find those wired to
+/// it.
 void supervisor_state::wire() {
-  self->send(models_, atom::wire_v, engine_host_actor{self});
-  self->send(kernel_room, atom::wire_v, kernel_wiring{models_, ledger_, monitor_});
   for (const auto& [key, e] : engines_) {
     if (!e.scheduler) continue;
     self->send(e.scheduler, atom::wire_v,
                scheduler_wiring{e.memory, e.executor, ledger_, monitor_});
   }
+  self->send(models_, atom::wire_v, engine_host_actor{self});
+  self->send(kernel_room, atom::wire_v, kernel_wiring{wiring(), process_host_actor{self}});
+  for (const auto& [address, x] : processes_) self->send(x.process, atom::wire_v, wiring());
+}
+
+/// It may have been started with rooms that have fallen since.
+void supervisor_state::process_started(const process_handle& x) {
+  if (ending_) return self->send(x.process, atom::failed_v, *ending_);
+  processes_.emplace(x.process.address(), x);
+  self->monitor(x.process);
+  self->send(x.process, atom::wire_v, wiring());
+}
+
+caf::result<caf::ok_atom> supervisor_state::drain(bool cancel_them) {
+  if (ending_) return to_error(*ending_);
+  drain_ = cancel_them;
+  drain_promises_.push_back(self->make_response_promise<caf::ok_atom>());
+  ask_kernel_to_drain();
+  return drain_promises_.back();
+}
+
+/// Without a limit of time: as long as the longest generation may last.
+void supervisor_state::ask_kernel_to_drain() {
+  if (!drain_) return;
+  self->request(kernel_room, caf::infinite, atom::drain_v, *drain_)
+      .then(
+          [this](caf::ok_atom) {
+            for (auto& p : std::exchange(drain_promises_, {})) p.deliver(caf::ok_atom_v);
+          },
+          [](caf::error&) {});  // it fell: its successor is asked
 }
 
 caf::result<engine_handles> supervisor_state::start_engine(const std::string& key,
                                                            const loaded_model_ptr& m,
                                                            const engine_plan& plan) {
-  if (stop_promise_) return to_error({ec::shutting_down, "the node is stopping", ""});
+  if (ending_) return to_error(*ending_);
   if (engines_.count(key) != 0) {
     return to_error({ec::invalid_argument, "engine " + key + " runs already", ""});
   }
@@ -112,7 +149,7 @@ void supervisor_state::load_device(const std::string& key,
 /// A device that stands too late, after its engine was unloaded or the node began to stop, must
 /// get no rooms: nobody would end them.
 bool supervisor_state::wanted(const std::string& key) const {
-  return !stop_promise_ && engines_.count(key) != 0;
+  return !ending_ && engines_.count(key) != 0;
 }
 
 void supervisor_state::open_engine(const std::string& key, const std::string& numerics) {
@@ -152,7 +189,8 @@ void supervisor_state::tear_down(engine& e, caf::exit_reason why) {
 }
 
 void supervisor_state::room_down(const caf::down_msg& d) {
-  if (stop_promise_) {
+  if (processes_.erase(d.source) > 0) return;
+  if (ending_) {
     std::erase(stopping_, d.source);
     check_stopped();
     return;
@@ -168,22 +206,26 @@ void supervisor_state::room_down(const caf::down_msg& d) {
   }
 }
 
-bool supervisor_state::core_room_down(const caf::down_msg& d) {
+std::string supervisor_state::core_room_at(const caf::actor_addr& address) const {
   const caf::actor_addr addresses[] = {monitor_.address(), ledger_.address(), models_.address(),
                                        kernel_room.address()};
-  for (size_t i = 0; i < std::size(core_rooms); ++i) {
-    if (addresses[i] != d.source) continue;
-    const std::string room = core_rooms[i];
-    ++num_restarts_;
-    if (!core_restarts_.at(room).allow(std::chrono::steady_clock::now())) {
-      self->quit(to_error({ec::internal, "room " + room + " failed too often", "see the log"}));
-      return true;
-    }
+  const auto it = std::find(std::begin(addresses), std::end(addresses), address);
+  return it == std::end(addresses) ? "" : core_rooms[it - std::begin(addresses)];
+}
+
+bool supervisor_state::core_room_down(const caf::down_msg& d) {
+  const auto room = core_room_at(d.source);
+  if (room.empty()) return false;
+  ++num_restarts_;
+  if (core_restarts_.at(room).allow(self->clock().now())) {
     spawn_core_room(room);
     wire();
-    return true;
+  } else {
+    stop_rooms({ec::shutting_down, "the node stops: its room " + room + " failed too often",
+                "start it again"});
+    std::erase(stopping_, d.source);
   }
-  return false;
+  return true;
 }
 
 /// All for one: what the rooms share (block ids, sequences, KV content) is gone with any of them.
@@ -191,7 +233,7 @@ void supervisor_state::crash_engine(const std::string& key, const failure& why) 
   auto& e = engines_.at(key);
   ++num_restarts_;
   tear_down(e, caf::exit_reason::kill);
-  if (!e.restarts.allow(std::chrono::steady_clock::now())) {
+  if (!e.restarts.allow(self->clock().now())) {
     engines_.erase(key);
     self->send(models_, atom::failed_v, key,
                failure{ec::engine_failed, "the engine failed too often, last: " + why.text,
@@ -215,6 +257,14 @@ void supervisor_state::crash_engine(const std::string& key, const failure& why) 
 caf::result<caf::ok_atom> supervisor_state::stop() {
   if (stop_promise_) return to_error({ec::shutting_down, "the node is stopping already", ""});
   stop_promise_ = self->make_response_promise<caf::ok_atom>();
+  if (!ending_) stop_rooms({ec::shutting_down, "the node is stopping", ""});
+  return *stop_promise_;
+}
+
+void supervisor_state::stop_rooms(const failure& why) {
+  ending_ = why;
+  for (const auto& [address, x] : processes_) self->send(x.process, atom::failed_v, why);
+  for (auto& p : std::exchange(drain_promises_, {})) p.deliver(to_error(why));
   std::vector<caf::actor> rooms{caf::actor_cast<caf::actor>(kernel_room),
                                 caf::actor_cast<caf::actor>(models_)};
   for (const auto& [key, e] : engines_) {
@@ -224,14 +274,13 @@ caf::result<caf::ok_atom> supervisor_state::stop() {
   rooms.push_back(caf::actor_cast<caf::actor>(monitor_));
   for (const auto& room : rooms) {
     stopping_.push_back(room.address());
-    self->send_exit(room, caf::exit_reason::user_shutdown);
+    self->send_exit(room, to_error(why));
   }
-  return *stop_promise_;
 }
 
 void supervisor_state::check_stopped() {
   if (!stopping_.empty()) return;
-  stop_promise_->deliver(caf::ok_atom_v);
+  if (stop_promise_) stop_promise_->deliver(caf::ok_atom_v);
   self->quit();
 }
 
@@ -246,6 +295,8 @@ supervisor_actor::behavior_type supervisor(
   self->state.start(std::move(args));
   return {
       [self](atom::kernel) { return self->state.kernel_room; },
+      [self](atom::started, const process_handle& x) { self->state.process_started(x); },
+      [self](atom::drain, bool cancel_them) { return self->state.drain(cancel_them); },
       [self](atom::stop) { return self->state.stop(); },
       [self](atom::load, const std::string& key, const loaded_model_ptr& m,
              const engine_plan& plan) { return self->state.start_engine(key, m, plan); },

@@ -26,8 +26,12 @@ struct supervisor_args {
 ///                                            share sequences and blocks, so they start over
 ///                                            together
 ///
-/// More than 5 crashes of one kind in 10 s end the restarts: an engine is reported failed, a core
-/// room's loss ends the node.
+/// More than 5 crashes of one kind in 10 s end the restarts: an engine is reported failed; for a
+/// core room the whole node stops, and who still runs is told so.
+///
+/// Processes are the kernel's to start and nobody's to restart. They are known here because this is
+/// the one place that outlives both kernel and ledger: a new kernel is told who lives, and who
+/// lives is told of a new ledger.
 struct supervisor_state {
   static inline constexpr const char* name = "supervisor";
 
@@ -38,6 +42,8 @@ struct supervisor_state {
   caf::result<engine_handles> start_engine(const std::string& key, const loaded_model_ptr& m,
                                            const engine_plan& plan);
   caf::result<caf::ok_atom> stop_engine(const std::string& key);
+  void process_started(const process_handle& x);
+  caf::result<caf::ok_atom> drain(bool cancel_them);
   caf::result<caf::ok_atom> stop();
   void room_down(const caf::down_msg& d);
   std::string status() const;
@@ -66,6 +72,9 @@ private:
 
   void spawn_core_room(const std::string& room);
   void wire();
+  void ask_kernel_to_drain();
+  core_wiring wiring() const;
+  std::string core_room_at(const caf::actor_addr& address) const;
   void load_device(const std::string& key, caf::typed_response_promise<engine_handles> promise);
   bool wanted(const std::string& key) const;
   void open_engine(const std::string& key, const std::string& numerics);
@@ -73,6 +82,7 @@ private:
   void tear_down(engine& e, caf::exit_reason why);
   engine_handles handles_of(const std::string& key) const;
   bool core_room_down(const caf::down_msg& d);
+  void stop_rooms(const failure& why);
   void check_stopped();
 
   supervisor_args args_;
@@ -83,6 +93,10 @@ private:
   std::map<std::string, engine> engines_;
   uint32_t kernels_started_ = 0;
   size_t num_restarts_ = 0;
+  std::map<caf::actor_addr, process_handle> processes_;
+  std::optional<bool> drain_;  ///< Set: no new work; true: cancel what runs.
+  std::vector<caf::typed_response_promise<caf::ok_atom>> drain_promises_;
+  std::optional<failure> ending_;  ///< Set: the rooms are being stopped, for this reason.
   std::vector<caf::actor_addr> stopping_;
   std::optional<caf::typed_response_promise<caf::ok_atom>> stop_promise_;
 };

@@ -191,4 +191,24 @@ TEST_CASE_FIXTURE(fixture, "a stop cancels what runs and tells its client") {
       caf::after(60s) >> [&] { FAIL("no answer"); });
 }
 
+TEST_CASE_FIXTURE(fixture, "a stop that drains outlives the kernel") {
+  caf::scoped_actor self{aut->system()};
+  const auto me = caf::actor_cast<client_actor>(caf::actor_cast<caf::strong_actor_ptr>(self.ptr()));
+  const auto kernel = aut->kernel();
+  self->request(kernel, 60s, atom::submit_v, request_ptr{ask("all of it", 200)}, me)
+      .receive([](request_id) {}, [&](caf::error& e) { FAIL(to_string(to_failure(e))); });
+  self->send_exit(kernel, caf::exit_reason::kill);
+  aut->stop(node::stop_mode::drain);
+  test::client_log log;
+  self->receive_while([&] { return log.num_terminal() == 0; })(
+      [&](atom::chunk, const text_chunk& c) {
+        log.tokens.insert(log.tokens.end(), c.tokens.begin(), c.tokens.end());
+      },
+      [&](atom::done, const generation_done& d) { log.dones.push_back(d); },
+      [&](atom::failed, request_id, const failure& f) { FAIL(to_string(f)); },
+      caf::after(60s) >> [&] { FAIL("no answer"); });
+  CHECK(log.dones[0].reason == finish_reason::length);
+  CHECK(log.tokens.size() == 200);
+}
+
 TEST_SUITE_END();

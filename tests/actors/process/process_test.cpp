@@ -20,6 +20,10 @@ struct nothing {
 /// What the process asked of its neighbours, and how they shall answer.
 struct world {
   std::vector<spec_ptr> enqueued;
+  std::vector<std::string> scheduler_heard;  // "enqueue", "cancel"
+  std::vector<ledger_entry> entered;         // in a ledger, by the process itself
+  std::vector<process_info> updates;
+  core_wiring rooms;
   std::vector<request_id> cancelled;
   std::vector<generation_report> reports;
   failure refuse_load, refuse_encode, refuse_enqueue;
@@ -39,9 +43,13 @@ scheduler_actor::behavior_type fake_scheduler(scheduler_actor::stateful_pointer<
       [](atom::wire, const scheduler_wiring&) {},
       [w](atom::enqueue, const spec_ptr& s) -> caf::result<caf::ok_atom> {
         w->enqueued.push_back(s);
+        w->scheduler_heard.push_back("enqueue");
         return answer(w->refuse_enqueue, caf::ok_atom_v);
       },
-      [w](atom::cancel, request_id id) { w->cancelled.push_back(id); },
+      [w](atom::cancel, request_id id) {
+        w->cancelled.push_back(id);
+        w->scheduler_heard.push_back("cancel");
+      },
       [](atom::stats) { return scheduler_stats{}; },
       [](atom::done, const step_result_ptr&) {},
       [](atom::reserved, const reserve_reply&) {},
@@ -77,14 +85,12 @@ models_actor::behavior_type fake_models(models_actor::stateful_pointer<nothing> 
   };
 }
 
-ledger_actor::behavior_type fake_ledger(ledger_actor::stateful_pointer<nothing>) {
+ledger_actor::behavior_type fake_ledger(ledger_actor::stateful_pointer<nothing>, world* w) {
   return {
-      [](atom::submit, const ledger_entry&) {},
-      [](atom::update, const process_info&) {},
+      [w](atom::submit, const ledger_entry& e) { w->entered.push_back(e); },
+      [w](atom::update, const process_info& i) { w->updates.push_back(i); },
       [](atom::ended, request_id) {},
-      [](atom::find, request_id) -> caf::result<process_actor> { return caf::sec::runtime_error; },
       [](atom::ps) { return process_list{}; },
-      [](atom::drain, bool) { return caf::ok_atom_v; },
       [](atom::token, const token_batch_ptr&) {},
       [](atom::status) { return std::string{}; },
   };
@@ -113,42 +119,43 @@ struct fixture : test::deterministic_system {
   test::client_log heard;
   scheduler_actor scheduler = sys.spawn(fake_scheduler, &w);
   tokenizer_actor tokenizer = sys.spawn(fake_tokenizer, &w);
-  models_actor models = sys.spawn(fake_models, &w);
-  ledger_actor ledger = sys.spawn(fake_ledger);
-  monitor_actor monitor = sys.spawn(fake_monitor, &w);
   client_actor client = sys.spawn(test::fake_client, &heard);
   process_actor aut;
   std::shared_ptr<generate_request> ask = std::make_shared<generate_request>();
 
   fixture() {
     w.engine = {"tiny.gguf", "tiny", tokenizer, scheduler, tiny(), 4096};
+    w.rooms = {sys.spawn(fake_models, &w), sys.spawn(fake_ledger, &w), sys.spawn(fake_monitor, &w)};
     ask->prompt = "abc";
     ask->sampling.max_tokens = 8;
   }
   ~fixture() {
-    w.engine = {};
     for (const auto& a :
          {caf::actor_cast<caf::actor>(scheduler), caf::actor_cast<caf::actor>(tokenizer),
-          caf::actor_cast<caf::actor>(models), caf::actor_cast<caf::actor>(ledger),
-          caf::actor_cast<caf::actor>(monitor), caf::actor_cast<caf::actor>(client),
+          caf::actor_cast<caf::actor>(w.rooms.models), caf::actor_cast<caf::actor>(w.rooms.ledger),
+          caf::actor_cast<caf::actor>(w.rooms.monitor), caf::actor_cast<caf::actor>(client),
           caf::actor_cast<caf::actor>(aut)}) {
       if (a) self->send_exit(a, caf::exit_reason::user_shutdown);
     }
     run();
+    w.engine = {};
+    w.rooms = {};
+    w.entered.clear();
   }
 
   void start() {
+    spawn();
+    run();
+  }
+  void spawn() {
     process_args args;
     args.id = {7};
     args.request = ask;
     args.client = client;
-    args.models = models;
-    args.ledger = ledger;
-    args.monitor = monitor;
+    args.rooms = w.rooms;
     args.seed = 11;
     args.deadline_ms = 1000;
     aut = sys.spawn(llmos::process, args);
-    run();
   }
   void token(uint32_t index, char c, stop_reason stop = stop_reason::none) {
     token_event e;
@@ -157,6 +164,14 @@ struct fixture : test::deterministic_system {
     e.token.id = static_cast<token_id>(static_cast<unsigned char>(c)) + 3;
     e.stop = stop;
     self->send(aut, atom::token_v, e);
+    run();
+  }
+  /// The supervisor's part when the ledger falls.
+  void replace_ledger() {
+    const auto old = w.rooms.ledger;
+    w.rooms.ledger = sys.spawn(fake_ledger, &w);
+    self->send_exit(old, caf::exit_reason::kill);
+    self->send(aut, atom::wire_v, w.rooms);
     run();
   }
   bool over() {
@@ -299,11 +314,152 @@ TEST_CASE_FIXTURE(fixture, "after an engine's death the next one continues where
 TEST_CASE_FIXTURE(fixture, "a gap in the tokens is submitted again, not passed on") {
   start();
   token(0, 'a');
-  token(2, 'c');
-  CHECK(heard.text == "a");
-  CHECK(w.cancelled.size() == 1);
+  for (int gaps = 1; gaps < 10; ++gaps) {
+    token(2, 'c');
+    CHECK(heard.text == "a");
+    REQUIRE(w.enqueued.size() == 1 + gaps);
+    CHECK(w.enqueued.back()->tokens.size() == 4);
+  }
+  CHECK(w.cancelled.empty());
+  CHECK(heard.num_terminal() == 0);
+}
+
+TEST_CASE_FIXTURE(fixture, "a new ledger gets the entry, the engine is asked for what comes next") {
+  start();
+  token(0, 'a');
+  token(1, 'b');
+  replace_ledger();
+  REQUIRE(w.entered.size() == 1);
+  CHECK(w.entered[0].info.id == request_id{7});
+  CHECK(w.entered[0].info.state == "running");
+  CHECK(w.entered[0].info.prompt_tokens == 3);
+  CHECK(w.entered[0].info.generated_tokens == 2);
+  CHECK(w.entered[0].process == aut);
+  CHECK(w.entered[0].client == client);
   REQUIRE(w.enqueued.size() == 2);
-  CHECK(w.enqueued[1]->tokens.size() == 4);
+  CHECK(w.enqueued[1]->tokens.size() == 5);
+  CHECK(w.updates.back().state == "waiting");
+  token(2, 'c');
+  CHECK(w.updates.back().state == "running");
+  replace_ledger();
+  token(3, 'd', stop_reason::length);
+  CHECK(w.entered.size() == 2);
+  CHECK(heard.text == "abcd");
+  CHECK(heard.num_terminal() == 1);
+}
+
+TEST_CASE_FIXTURE(fixture, "while it waits for its model a process only enters itself anew") {
+  w.answer_load = false;
+  start();
+  replace_ledger();
+  REQUIRE(w.entered.size() == 1);
+  CHECK(w.entered[0].info.state == "loading");
+  CHECK(w.enqueued.empty());
+  CHECK(heard.num_terminal() == 0);
+}
+
+TEST_CASE_FIXTURE(fixture, "rooms that are as they were change nothing") {
+  start();
+  token(0, 'a');
+  self->send(aut, atom::wire_v, w.rooms);
+  run();
+  CHECK(w.entered.empty());
+  CHECK(w.enqueued.size() == 1);
+}
+
+TEST_CASE_FIXTURE(fixture, "a node that stops ends the process once, with the node's reason") {
+  const failure why{ec::shutting_down, "the node is stopping", ""};
+  start();
+  SUBCASE("by word") {
+    self->send(aut, atom::failed_v, why);
+  }
+  SUBCASE("by its scheduler's end") {
+    self->send_exit(scheduler, to_error(why));
+  }
+  SUBCASE("by both") {
+    self->send_exit(scheduler, to_error(why));
+    self->send(aut, atom::failed_v, why);
+  }
+  run();
+  REQUIRE(heard.num_terminal() == 1);
+  CHECK(heard.failures[0] == why);
+  CHECK(over());
+}
+
+TEST_CASE_FIXTURE(fixture, "a new model manager is asked for what the old one did not answer") {
+  SUBCASE("lost in silence") {
+    w.answer_load = false;
+    start();
+  }
+  SUBCASE("returned unread") {
+    self->send_exit(w.rooms.models, caf::exit_reason::kill);
+    run();
+    start();
+  }
+  CHECK(w.enqueued.empty());
+  w.answer_load = true;
+  self->send_exit(w.rooms.models, caf::exit_reason::kill);
+  w.rooms.models = sys.spawn(fake_models, &w);
+  self->send(aut, atom::wire_v, w.rooms);
+  run();
+  CHECK(w.enqueued.size() == 1);
+  CHECK(heard.num_terminal() == 0);
+}
+
+TEST_CASE_FIXTURE(fixture, "a model manager that fell is replaced before it is needed again") {
+  start();
+  token(0, 'a');
+  self->send_exit(w.rooms.models, caf::exit_reason::kill);
+  w.rooms.models = sys.spawn(fake_models, &w);
+  self->send(aut, atom::wire_v, w.rooms);
+  const auto old = scheduler;
+  w.engine.scheduler = scheduler = sys.spawn(fake_scheduler, &w);
+  self->send_exit(old, caf::exit_reason::kill);
+  run();
+  CHECK(w.enqueued.size() == 2);
+  CHECK(heard.num_terminal() == 0);
+}
+
+TEST_CASE_FIXTURE(fixture, "an engine that dies at any moment is followed by the next") {
+  bool more = true;
+  int moment = 0;
+  for (; more; ++moment) {
+    CAPTURE(moment);
+    heard = {};
+    spawn();
+    for (int i = 0; i < moment && more; ++i) more = sched.try_run_once();
+    self->send_exit(scheduler, caf::exit_reason::kill);
+    self->send_exit(tokenizer, caf::exit_reason::kill);
+    w.engine.scheduler = scheduler = sys.spawn(fake_scheduler, &w);
+    w.engine.tokenizer = tokenizer = sys.spawn(fake_tokenizer, &w);
+    run();
+    token(0, 'a', stop_reason::length);
+    CHECK(heard.text == "a");
+    CHECK(heard.failures.empty());
+    CHECK(heard.dones.size() == 1);
+  }
+  CHECK(moment > 8);
+}
+
+TEST_CASE_FIXTURE(fixture, "a token that comes late from a dead engine does not hold up the next") {
+  bool more = true;
+  int moment = 0;
+  for (; more; ++moment) {
+    CAPTURE(moment);
+    heard = {};
+    start();
+    token(0, 'a');
+    self->send_exit(scheduler, caf::exit_reason::kill);
+    w.engine.scheduler = scheduler = sys.spawn(fake_scheduler, &w);
+    w.enqueued.clear();
+    for (int i = 0; i < moment && more; ++i) more = sched.try_run_once();
+    token(1, 'b');
+    REQUIRE(w.enqueued.size() == 1);
+    token(2, 'c', stop_reason::length);
+    CHECK(heard.text == "abc");
+    CHECK(heard.num_terminal() == 1);
+  }
+  CHECK(moment > 4);
 }
 
 TEST_CASE_FIXTURE(fixture, "an unloaded model fails its generations") {
