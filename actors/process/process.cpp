@@ -170,7 +170,8 @@ void process_state::engine_lost(const failure& why) {
 void process_state::stop_sequence() {
   if (!enqueued) return;
   enqueued = false;
-  self->send<caf::message_priority::high>(engine.scheduler, atom::cancel_v, args.id);
+  // Not at high priority: it must not overtake its own enqueue.
+  self->send(engine.scheduler, atom::cancel_v, args.id);
 }
 
 void process_state::send_done(finish_reason reason) {

@@ -462,6 +462,24 @@ TEST_CASE_FIXTURE(fixture, "a token that comes late from a dead engine does not 
   CHECK(moment > 4);
 }
 
+TEST_CASE_FIXTURE(fixture, "a cancel at any moment does not overtake the enqueue it is meant for") {
+  bool more = true;
+  for (int moment = 0; more; ++moment) {
+    CAPTURE(moment);
+    heard = {};
+    w.scheduler_heard.clear();
+    spawn();
+    for (int i = 0; i < moment && more; ++i) more = sched.try_run_once();
+    self->send(aut, atom::cancel_v);
+    run();
+    if (!w.scheduler_heard.empty()) {
+      CHECK(w.scheduler_heard == std::vector<std::string>{"enqueue", "cancel"});
+    }
+    CHECK(heard.num_terminal() == 1);
+  }
+  CHECK(!w.scheduler_heard.empty());
+}
+
 TEST_CASE_FIXTURE(fixture, "an unloaded model fails its generations") {
   start();
   self->send_exit(scheduler, caf::exit_reason::user_shutdown);
