@@ -199,6 +199,9 @@ void process_state::fail(const failure& why) {
 void process_state::leave(const std::string& outcome) {
   over = true;
   stop_sequence();
+  // Those that it watches would keep its memory for as long as they live.
+  self->demonitor(args.client.address());
+  if (engine.scheduler) self->demonitor(engine.scheduler.address());
   self->send(args.rooms.monitor, atom::done_v,
              generation_report{engine.model, args.request->owner, outcome, usage()});
   self->send(args.rooms.ledger, atom::ended_v, args.id);

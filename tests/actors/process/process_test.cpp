@@ -480,6 +480,14 @@ TEST_CASE_FIXTURE(fixture, "a cancel at any moment does not overtake the enqueue
   CHECK(!w.scheduler_heard.empty());
 }
 
+TEST_CASE_FIXTURE(fixture, "an ended process is remembered by nobody whom it watched") {
+  start();
+  token(0, 'a', stop_reason::length);
+  CHECK(heard.num_terminal() == 1);
+  const auto block = caf::actor_cast<caf::strong_actor_ptr>(aut);
+  CHECK(block->weak_refs == 1);  // the one that its handles share
+}
+
 TEST_CASE_FIXTURE(fixture, "an unloaded model fails its generations") {
   start();
   self->send_exit(scheduler, caf::exit_reason::user_shutdown);
