@@ -116,7 +116,7 @@ void models_state::scheduler_down(const caf::down_msg& d) {
 
 void models_state::load_failed(const std::string& key, uint64_t load, const failure& why) {
   if (find_load(key, load) == nullptr) return;
-  spdlog::warn("{} cannot be loaded: {}", printable_path(key), why.text);
+  spdlog::info("{} cannot be loaded: {}", printable_path(key), why.text);
   drop(key, why);
 }
 

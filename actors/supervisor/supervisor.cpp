@@ -1,5 +1,7 @@
 #include "actors/supervisor/supervisor.hpp"
 
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -50,7 +52,7 @@ void supervisor_state::spawn_core_room(const std::string& room) {
   if (room == "monitor") monitor_ = self->spawn<caf::monitored>(monitor);
   if (room == "ledger") ledger_ = self->spawn<caf::monitored>(ledger);
   if (room == "models") {
-    models_ = self->spawn<caf::monitored>(models, args_.config, args_.detached);
+    models_ = spawn_blocking(models, args_.config, args_.detached);  // it looks at files
     for (const auto& [key, e] : engines_) {
       if (e.scheduler) self->send(models_, atom::started_v, handles_of(key));
     }
@@ -115,6 +117,7 @@ caf::result<engine_handles> supervisor_state::start_engine(const std::string& ke
     return to_error({ec::invalid_argument, "engine " + key + " runs already", ""});
   }
   auto& e = engines_[key];
+  e.instance = ++num_engines_;
   e.model = m;
   e.plan = plan;
   auto promise = self->make_response_promise<engine_handles>();
@@ -129,18 +132,18 @@ void supervisor_state::load_device(const std::string& key,
   e.executor = spawn_blocking(executor, e.model, e.plan, args_.make_backend);
   self->request(e.executor, device_timeout, atom::load_v)
       .then(
-          [this, key, promise](const std::string& numerics) mutable {
-            if (!wanted(key)) {
+          [this, key, instance = e.instance, promise](const std::string& numerics) mutable {
+            if (!wanted(key, instance)) {
               promise.deliver(to_error({ec::cancelled, key + " was unloaded", ""}));
               return;
             }
             open_engine(key, numerics);
             promise.deliver(handles_of(key));
           },
-          [this, key, promise](caf::error& error) mutable {
-            if (const auto it = engines_.find(key); it != engines_.end()) {
-              tear_down(it->second, caf::exit_reason::kill);
-              engines_.erase(it);
+          [this, key, instance = e.instance, promise](caf::error& error) mutable {
+            if (is_instance(key, instance)) {
+              tear_down(engines_.at(key), caf::exit_reason::kill);
+              engines_.erase(key);
             }
             promise.deliver(std::move(error));
           });
@@ -148,8 +151,14 @@ void supervisor_state::load_device(const std::string& key,
 
 /// A device that stands too late, after its engine was unloaded or the node began to stop, must
 /// get no rooms: nobody would end them.
-bool supervisor_state::wanted(const std::string& key) const {
-  return !ending_ && engines_.count(key) != 0;
+bool supervisor_state::wanted(const std::string& key, uint64_t instance) const {
+  return !ending_ && is_instance(key, instance);
+}
+
+/// Another engine may have been started for the file meanwhile.
+bool supervisor_state::is_instance(const std::string& key, uint64_t instance) const {
+  const auto it = engines_.find(key);
+  return it != engines_.end() && it->second.instance == instance;
 }
 
 void supervisor_state::open_engine(const std::string& key, const std::string& numerics) {
@@ -217,10 +226,12 @@ bool supervisor_state::core_room_down(const caf::down_msg& d) {
   const auto room = core_room_at(d.source);
   if (room.empty()) return false;
   ++num_restarts_;
+  spdlog::warn("the room {} fell: {}", room, to_failure(d.reason).text);
   if (core_restarts_.at(room).allow(self->clock().now())) {
     spawn_core_room(room);
     wire();
   } else {
+    spdlog::error("the room {} failed too often: the node stops", room);
     stop_rooms({ec::shutting_down, "the node stops: its room " + room + " failed too often",
                 "start it again"});
     std::erase(stopping_, d.source);
@@ -232,24 +243,28 @@ bool supervisor_state::core_room_down(const caf::down_msg& d) {
 void supervisor_state::crash_engine(const std::string& key, const failure& why) {
   auto& e = engines_.at(key);
   ++num_restarts_;
+  spdlog::warn("the engine of {} fell: {}", e.model->name, why.text);
   tear_down(e, caf::exit_reason::kill);
   if (!e.restarts.allow(self->clock().now())) {
+    spdlog::error("the engine of {} failed too often and stays down", e.model->name);
     engines_.erase(key);
     self->send(models_, atom::failed_v, key,
                failure{ec::engine_failed, "the engine failed too often, last: " + why.text,
-                       "see the log"});
+                       "see the log (log.level warn)"});
     return;
   }
   e.executor = spawn_blocking(executor, e.model, e.plan, args_.make_backend);
   self->request(e.executor, device_timeout, atom::load_v)
       .then(
-          [this, key](const std::string& numerics) {
-            if (!wanted(key)) return;
+          [this, key, instance = e.instance](const std::string& numerics) {
+            if (!wanted(key, instance)) return;
             open_engine(key, numerics);
             self->send(models_, atom::started_v, handles_of(key));
           },
-          [this, key](caf::error& error) {
-            if (engines_.erase(key) == 0) return;
+          [this, key, instance = e.instance](caf::error& error) {
+            if (!is_instance(key, instance)) return;
+            tear_down(engines_.at(key), caf::exit_reason::kill);
+            engines_.erase(key);
             self->send(models_, atom::failed_v, key, to_failure(error));
           });
 }

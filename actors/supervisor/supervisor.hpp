@@ -56,6 +56,7 @@ private:
   static constexpr std::chrono::seconds restarts_period{10};
 
   struct engine {
+    uint64_t instance = 0;  ///< Which start of its file it is.
     loaded_model_ptr model;
     engine_plan plan;
     tokenizer_actor tokenizer;
@@ -76,7 +77,8 @@ private:
   core_wiring wiring() const;
   std::string core_room_at(const caf::actor_addr& address) const;
   void load_device(const std::string& key, caf::typed_response_promise<engine_handles> promise);
-  bool wanted(const std::string& key) const;
+  bool wanted(const std::string& key, uint64_t instance) const;
+  bool is_instance(const std::string& key, uint64_t instance) const;
   void open_engine(const std::string& key, const std::string& numerics);
   void crash_engine(const std::string& key, const failure& why);
   void tear_down(engine& e, caf::exit_reason why);
@@ -93,6 +95,7 @@ private:
   std::map<std::string, engine> engines_;
   uint32_t kernels_started_ = 0;
   size_t num_restarts_ = 0;
+  uint64_t num_engines_ = 0;  ///< Ever started.
   std::map<caf::actor_addr, process_handle> processes_;
   std::optional<bool> drain_;  ///< Set: no new work; true: cancel what runs.
   std::vector<caf::typed_response_promise<caf::ok_atom>> drain_promises_;
