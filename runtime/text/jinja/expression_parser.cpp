@@ -1,6 +1,8 @@
 #include "runtime/text/jinja/expression_parser.hpp"
 
 #include <optional>
+#include <set>
+#include <string_view>
 #include <utility>
 
 #include "runtime/text/jinja/fault.hpp"
@@ -35,14 +37,22 @@ expression expression_parser::parse(bool with_conditional) {
   const token_stream::nesting level(s_);
   const uint32_t line = s_.current().line;
   expression x = parse_or();
-  while (with_conditional && s_.skip_name("if")) {
-    conditional c;
-    c.yes = boxed(std::move(x));
-    c.condition = boxed(parse_or());
-    if (s_.skip_name("else")) c.no = boxed(parse());
-    x = expression{line, std::move(c)};
+  if (!with_conditional) return x;
+  return parse_conditional(line, std::move(x));
+}
+
+/// `yes if a if b …`: an `if` without `else` is what the next one chooses, one level deeper.
+expression expression_parser::parse_conditional(uint32_t line, expression yes) {
+  if (!s_.skip_name("if")) return yes;
+  conditional c;
+  c.yes = boxed(std::move(yes));
+  c.condition = boxed(parse_or());
+  if (s_.skip_name("else")) {
+    c.no = boxed(parse());
+    return {line, std::move(c)};
   }
-  return x;
+  const token_stream::nesting level(s_);
+  return parse_conditional(line, {line, std::move(c)});
 }
 
 expression expression_parser::parse_tuple(bool with_conditional) {
@@ -394,6 +404,7 @@ call_arguments expression_parser::parse_arguments() {
   const token& open = s_.current();
   s_.expect_op("(");
   call_arguments out;
+  std::set<std::string_view> names;
   const auto require = [&](bool ok) {
     if (!ok) s_.fail_at(open, "the arguments of this call are in a wrong order");
   };
@@ -409,8 +420,8 @@ call_arguments expression_parser::parse_arguments() {
     } else if (s_.current().is(token_kind::name) && s_.look().is_op("=")) {
       require(!out.all_named);
       const token& name = s_.take();
-      for (const auto& [other, x] : out.named) {
-        if (other == name.text) s_.fail_at(name, "the argument '" + other + "' is given twice");
+      if (!names.insert(name.text).second) {
+        s_.fail_at(name, "the argument '" + name.text + "' is given twice");
       }
       s_.take();
       out.named.push_back({name.text, parse()});

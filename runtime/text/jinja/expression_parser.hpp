@@ -21,6 +21,7 @@ public:
   std::vector<step> parse_filters(bool starts_inside);
 
 private:
+  expression parse_conditional(uint32_t line, expression yes);
   expression parse_or();
   expression parse_and();
   expression parse_not();

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <initializer_list>
+#include <set>
 #include <string_view>
 #include <utility>
 
@@ -246,14 +247,15 @@ private:
 
   std::vector<parameter> parse_parameters() {
     std::vector<parameter> out;
+    std::set<std::string_view> names;
     s_.expect_op("(");
     while (!s_.current().is_op(")")) {
       if (!out.empty()) s_.expect_op(",");
       parameter p;
       const token& name = s_.current();
       p.name = parse_plain_name();
-      for (const parameter& other : out) {
-        if (other.name == p.name) s_.fail_at(name, "the parameter '" + p.name + "' comes twice");
+      if (!names.insert(name.text).second) {
+        s_.fail_at(name, "the parameter '" + p.name + "' comes twice");
       }
       if (s_.skip_op("=")) {
         p.otherwise = boxed(expressions_.parse());

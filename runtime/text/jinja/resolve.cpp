@@ -58,13 +58,21 @@ public:
         number_(outer == nullptr ? 0 : outer->number_ + 1),
         tag_(std::move(tag)) {}
 
+  /// The same level within a branch of an `if`: it sees the names so far and keeps what it adds to
+  /// itself, until `merge`.
+  level branch() const {
+    level out(outer_, *owner_, tag_);
+    out.trunk_ = this;
+    return out;
+  }
+
   void load(const std::string& name) {
     if (!find(name)) define(name, {action::resolve, 0, name, {}});
   }
 
   void store(const std::string& name) {
-    stored_.insert(name);
-    if (places_.count(name) > 0) return;
+    if (!has_stored(name)) stored_.insert(name);
+    if (find_own(name) != nullptr) return;
     define(name, first_value(name, action::clear));
   }
 
@@ -75,30 +83,26 @@ public:
   }
 
   std::optional<place> find(const std::string& name) const {
-    if (const auto it = places_.find(name); it != places_.end()) return place{owner_, it->second};
+    if (const uint32_t* index = find_own(name)) return place{owner_, *index};
     return outer_ != nullptr ? outer_->find(name) : std::nullopt;
   }
 
   /// Takes over what the branches of an `if` did. A name that a branch was the first to store has
   /// its outer value where that branch did not run.
-  void merge(const std::vector<level>& branches) {
+  void merge(std::vector<level> branches) {
     std::set<std::string> fresh;
-    for (const level& b : branches) {
-      for (const auto& name : b.stored_) {
-        if (stored_.count(name) == 0) fresh.insert(name);
-      }
-    }
-    for (const level& b : branches) {
-      places_.insert(b.places_.begin(), b.places_.end());
-      stored_.insert(b.stored_.begin(), b.stored_.end());
-      for (const auto& [index, e] : b.entries_) entries_.insert_or_assign(index, e);
+    for (level& b : branches) {
+      fresh.merge(b.stored_);
+      places_.merge(b.places_);
+      for (auto& [index, e] : b.entries_) entries_.insert_or_assign(index, std::move(e));
     }
     for (const auto& name : fresh) {
-      const uint32_t index = places_.at(name);
+      const uint32_t index = *find_own(name);
       entry e = first_value(name, action::resolve);
       e.index = index;
-      entries_.insert_or_assign(index, e);
+      entries_.insert_or_assign(index, std::move(e));
     }
+    stored_.merge(fresh);
   }
 
   unit& owner() const { return *owner_; }
@@ -123,6 +127,16 @@ private:
     place from;
   };
 
+  const uint32_t* find_own(const std::string& name) const {
+    const auto it = places_.find(name);
+    if (it != places_.end()) return &it->second;
+    return trunk_ != nullptr ? trunk_->find_own(name) : nullptr;
+  }
+
+  bool has_stored(const std::string& name) const {
+    return stored_.count(name) > 0 || (trunk_ != nullptr && trunk_->has_stored(name));
+  }
+
   /// How a stored name begins: as a copy of an outer variable, otherwise by `otherwise`.
   entry first_value(const std::string& name, action otherwise) const {
     const auto outer = outer_ != nullptr ? outer_->find(name) : std::nullopt;
@@ -137,6 +151,7 @@ private:
   }
 
   level* outer_;
+  const level* trunk_ = nullptr;  ///< Of a branch.
   unit* owner_;
   uint32_t number_;
   std::string tag_;
@@ -343,20 +358,20 @@ private:
   void collect(if_statement& x) {
     // Jinja nests every `elif` into the second of three branches.
     collect(x.branches[0].condition);
-    std::vector<level> branches(3, names_);
+    std::vector<level> branches(3, names_.branch());
     collector(branches[0]).collect(x.branches[0].body);
     for (size_t i = 1; i < x.branches.size(); ++i) {
       collector(branches[1]).collect_elif(x.branches[i].condition, x.branches[i].body);
     }
     collector(branches[2]).collect(x.otherwise);
-    names_.merge(branches);
+    names_.merge(std::move(branches));
   }
 
   void collect_elif(expression& condition, block& body) {
     collect(condition);
-    std::vector<level> branches(1, names_);
+    std::vector<level> branches(1, names_.branch());
     collector(branches[0]).collect(body);
-    names_.merge(branches);
+    names_.merge(std::move(branches));
   }
 
   void collect(for_statement& x) { collect(*x.iterable); }
