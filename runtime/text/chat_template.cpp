@@ -16,6 +16,9 @@ namespace llmos {
 
 namespace {
 
+/// Enough for any that was written; one that a template computes can be as long as its output.
+constexpr size_t max_error_bytes = 4096;
+
 std::string place(const jinja::fault& f) {
   if (f.line == 0) return "chat template";
   const std::string line = "chat template line " + std::to_string(f.line);
@@ -32,7 +35,8 @@ const char* hint_for(ec code) {
 }
 
 failure to_failure(const jinja::fault& f) {
-  return {f.code, f.verbatim ? f.text : place(f) + ": " + f.text, hint_for(f.code)};
+  const std::string text = jinja::shortened(f.text, max_error_bytes);
+  return {f.code, f.verbatim ? text : place(f) + ": " + text, hint_for(f.code)};
 }
 
 jinja::interpreter::variables to_variables(const template_input& input) {
@@ -62,6 +66,12 @@ std::string run(const jinja::program& program, const template_input& input, jinj
 }  // namespace
 
 result<chat_template> chat_template::parse(std::string source) {
+  if (source.size() > max_source_bytes) {
+    return failure{
+        ec::overloaded,
+        "chat template: it is longer than " + std::to_string(max_source_bytes) + " bytes",
+        hint_for(ec::overloaded)};
+  }
   if (first_invalid_utf8(source)) {
     return failure{ec::bad_file, "chat template: it is not UTF-8", hint_for(ec::bad_file)};
   }

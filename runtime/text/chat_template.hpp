@@ -15,9 +15,9 @@ namespace llmos {
 /// A model's own chat template comes from a file that nobody vouches for: it gets a budget.
 struct template_limits {
   uint64_t max_output_bytes = 16u << 20;
-  uint64_t max_steps = 5'000'000;          ///< Evaluated nodes.
+  uint64_t max_steps = 5'000'000;          ///< Evaluated nodes, and builtins by their work.
   uint32_t max_depth = 128;                ///< Nesting of blocks, calls and expressions.
-  uint64_t max_memory_bytes = 256u << 20;  ///< Values alive at a time, the input's own aside.
+  uint64_t max_memory_bytes = 256u << 20;  ///< Values, calls and output alive; not the input.
 };
 
 struct template_input {
@@ -38,7 +38,11 @@ struct program;
 /// `raise_exception`, `strftime_now`, `tojson`, namespaces, macros, loop controls.
 class chat_template {
 public:
-  /// Errors: bad_file with line and column, unsupported naming the tag, filter or test.
+  /// Far more than a template needs: a parsed one can take two hundred times the memory.
+  static constexpr size_t max_source_bytes = 256u << 10;
+
+  /// Errors: bad_file with line and column, unsupported naming the tag, filter or test, overloaded
+  /// for what is too long or nests too deeply.
   static result<chat_template> parse(std::string source);
 
   /// Errors: invalid_argument (raise_exception's text, undefined use), overloaded (a limit).

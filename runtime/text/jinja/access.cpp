@@ -31,7 +31,7 @@ bool is_number_attribute(const value& x, std::string_view name) {
 std::optional<value> find_attribute(machine& m, const value& x, const std::string& name) {
   if (x.is_undefined()) fail(x.origin().message());
   if (const method* f = find_method(x, name)) {
-    if (f->is_forbidden) return make_undefined(source::forbidden, name, x.type_name());
+    if (f->is_forbidden) return m.make_undefined(source::forbidden, name, x.type_name());
     return m.make_object(std::make_shared<bound_method>(x, *f));
   }
   if (is_number_attribute(x, name)) {
@@ -49,16 +49,17 @@ std::optional<size_t> position(const value& key, size_t length) {
   return static_cast<size_t>(*i < 0 ? *i + n : *i);
 }
 
-bool is_hashable(const value& x) {
+bool is_hashable(machine& m, const value& x) {
+  m.step();
   if (x.is(kind::mapping) || x.is_list()) return false;
-  return !x.is_tuple() || std::all_of(x.items().begin(), x.items().end(), is_hashable);
+  return !x.is_tuple() || std::all_of(x.items().begin(), x.items().end(),
+                                      [&m](const value& item) { return is_hashable(m, item); });
 }
 
 std::optional<value> find_character(machine& m, const text& s, const value& key) {
   const auto i = position(key, s.length);
   if (!i) return std::nullopt;
-  if (!s.is_ascii()) m.work(s.bytes.size());
-  const size_t from = byte_offset(s, *i);
+  const size_t from = byte_offset(m, s, *i);
   size_t to = from;
   next_code_point(s.bytes, to);
   return m.make_text(s.bytes.substr(from, to - from), s.is_markup);
@@ -75,8 +76,7 @@ std::optional<value> find_item(machine& m, const value& x, const value& key) {
       return x.items()[*i];
     }
     case kind::mapping: {
-      if (key.is_text()) m.work(key.bytes().size());
-      const value* found = is_hashable(key) ? x.mapping().find(key) : nullptr;
+      const value* found = is_hashable(m, key) ? x.mapping().find(key, &m) : nullptr;
       if (found == nullptr) return std::nullopt;
       return *found;
     }
@@ -87,24 +87,29 @@ std::optional<value> find_item(machine& m, const value& x, const value& key) {
 
 value slice_text(machine& m, const value& x, const slice_range& range) {
   const text& s = x.text();
-  m.work(s.bytes.size());
-  std::string out;
   if (range.step == 1) {
-    const size_t from = byte_offset(s, static_cast<size_t>(range.first));
-    const size_t to = byte_offset(s, static_cast<size_t>(range.first + range.count));
-    out = s.bytes.substr(from, to - from);
-  } else {
-    const std::u32string all = decode(s.bytes);
-    for (int64_t i = 0, at = range.first; i < range.count; ++i, at += range.step) {
+    const size_t from = byte_offset(m, s, static_cast<size_t>(range.first));
+    const size_t to = byte_offset(m, s, static_cast<size_t>(range.first + range.count));
+    return m.make_text(s.bytes.substr(from, to - from), s.is_markup);
+  }
+  m.scan(s.bytes.size());
+  const std::u32string all = s.is_ascii() ? std::u32string() : decode(s.bytes);
+  std::string out;
+  for (int64_t i = 0, at = range.first; i < range.count; ++i) {
+    if (s.is_ascii()) {
+      out += s.bytes[static_cast<size_t>(at)];
+    } else {
       append_utf8(out, all[static_cast<size_t>(at)]);
-      if (i + 1 == range.count) break;  // the next position may not even fit an int64
     }
+    if (i + 1 < range.count) at += range.step;  // the one after may not even fit an int64
   }
   return m.make_text(std::move(out), s.is_markup);
 }
 
 value slice_sequence(machine& m, const value& x, const slice_range& range) {
+  m.check_count(static_cast<uint64_t>(range.count));
   std::vector<value> out;
+  out.reserve(static_cast<size_t>(range.count));
   for (int64_t i = 0, at = range.first; i < range.count; ++i) {
     out.push_back(x.items()[static_cast<size_t>(at)]);
     if (i + 1 < range.count) at += range.step;
@@ -134,27 +139,28 @@ value call_method(machine& m, const value& self, const method& f, const argument
 }
 
 value get_attribute(machine& m, const value& x, const std::string& name) {
+  m.work(name.size());
   if (!name.starts_with('_')) {
     if (auto found = find_attribute(m, x, name)) return *std::move(found);
   }
   if (auto found = find_item(m, x, constant_text(name))) return *std::move(found);
-  return make_undefined(source::attribute, name, x.type_name());
+  return m.make_undefined(source::attribute, name, x.type_name());
 }
 
 value get_plain_attribute(machine& m, const value& x, const std::string& name) {
   if (!name.starts_with('_')) {
     if (auto found = find_attribute(m, x, name)) return *std::move(found);
   }
-  return make_undefined(source::attribute, name, x.type_name());
+  return m.make_undefined(source::attribute, name, x.type_name());
 }
 
 value get_item(machine& m, const value& x, const value& key) {
   if (auto found = find_item(m, x, key)) return *std::move(found);
-  if (!key.is_text()) return make_undefined(source::element, to_repr(m, key), x.type_name());
+  if (!key.is_text()) return m.make_undefined(source::element, to_repr(m, key), x.type_name());
   if (!key.bytes().starts_with('_')) {
     if (auto found = find_attribute(m, x, key.bytes())) return *std::move(found);
   }
-  return make_undefined(source::attribute, key.bytes(), x.type_name());
+  return m.make_undefined(source::attribute, key.bytes(), x.type_name());
 }
 
 value get_slice(machine& m, const value& x, const value& start, const value& stop,

@@ -7,6 +7,7 @@
 
 #include "runtime/text/jinja/fault.hpp"
 #include "runtime/text/jinja/iterate.hpp"
+#include "runtime/text/jinja/search.hpp"
 #include "runtime/text/jinja/views.hpp"
 
 namespace llmos::jinja {
@@ -43,7 +44,7 @@ bool equal_items(const std::vector<value>& a, const std::vector<value>& b, machi
 bool equal_entries(const mapping& a, const mapping& b, machine* m) {
   if (a.entries().size() != b.entries().size()) return false;
   for (const auto& [key, x] : a.entries()) {
-    const value* y = b.find(key);
+    const value* y = b.find(key, m);
     if (y == nullptr || !equal(x, *y, m)) return false;
   }
   return true;
@@ -107,10 +108,9 @@ bool contains(machine& m, const value& container, const value& item) {
     if (!item.is_text()) {
       fail(std::string("'in <str>' needs a str on its left, not ") + item.type_name());
     }
-    m.work(container.bytes().size());
-    return container.bytes().find(item.bytes()) != std::string::npos;
+    return find_text(m, container.bytes(), item.bytes()) != std::string_view::npos;
   }
-  if (container.is(kind::mapping)) return container.mapping().find(item) != nullptr;
+  if (container.is(kind::mapping)) return container.mapping().find(item, &m) != nullptr;
   return contains_item(m, container, item);
 }
 
@@ -149,7 +149,8 @@ bool equal(const value& a, const value& b, machine* m) {
   }
 }
 
-size_t hash_of(const value& x) {
+size_t hash_of(const value& x, machine* m) {
+  if (m != nullptr) m->step();
   switch (x.kind()) {
     case kind::boolean:
     case kind::integer: return std::hash<int64_t>()(*x.as_integer());
@@ -159,11 +160,13 @@ size_t hash_of(const value& x) {
       const bool is_integer = std::floor(d) == d && std::fabs(d) < 0x1p63;
       return is_integer ? std::hash<int64_t>()(static_cast<int64_t>(d)) : std::hash<double>()(d);
     }
-    case kind::text: return std::hash<std::string>()(x.bytes());
+    case kind::text:
+      if (m != nullptr) m->work(x.bytes().size());
+      return std::hash<std::string>()(x.bytes());
     case kind::sequence: {
       if (!x.is_tuple()) break;
       size_t h = x.items().size();
-      for (const value& item : x.items()) h = h * 1000003 + hash_of(item);
+      for (const value& item : x.items()) h = h * 1000003 + hash_of(item, m);
       return h;
     }
     case kind::mapping: break;

@@ -16,7 +16,8 @@ bool is_truthy(const value& x);
 bool equal(const value& a, const value& b, machine* m = nullptr);
 
 /// hash(x): equal values hash alike, 1 and 1.0 and True too. Throws for what Python cannot hash.
-size_t hash_of(const value& x);
+/// Counts the work on `m` if there is one: tuples may share their items, and then no depth ends it.
+size_t hash_of(const value& x, machine* m);
 
 /// a op b for all operators. Throws where Python raises a TypeError.
 bool compare(machine& m, comparison op, const value& a, const value& b);

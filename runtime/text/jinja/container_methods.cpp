@@ -13,9 +13,9 @@ namespace {
 
 using args_t = const arguments&;
 
-value dict_get(machine&, const value& self, args_t args) {
+value dict_get(machine& m, const value& self, args_t args) {
   const bound_arguments a("get", args, {{nullptr, true}, {nullptr}});
-  if (const value* x = self.mapping().find(a[0])) return *x;
+  if (const value* x = self.mapping().find(a[0], &m)) return *x;
   return a.get(1) != nullptr ? a[1] : value(none_type{});
 }
 

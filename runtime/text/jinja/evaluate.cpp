@@ -24,7 +24,7 @@ value interpreter::eval(const constant& x, frame&) {
 value interpreter::eval(const variable& x, frame& f) {
   const value& found = at(x.where, f);
   if (!found.is(kind::missing)) return found;
-  return make_undefined(undefined_origin::source::name, x.name);
+  return m_.make_undefined(undefined_origin::source::name, x.name);
 }
 
 value interpreter::eval(const list_literal& x, frame& f) {
@@ -37,7 +37,7 @@ value interpreter::eval(const dict_literal& x, frame& f) {
   auto entries = std::make_shared<mapping>();
   for (const auto& [key, item] : x.entries) {
     value k = eval(key, f);
-    entries->set(std::move(k), eval(item, f));
+    entries->set(std::move(k), eval(item, f), &m_);
   }
   return m_.make_dict(std::move(entries));
 }
@@ -78,19 +78,19 @@ value interpreter::eval(const logic_chain& x, frame& f) {
 }
 
 value interpreter::eval(const concatenation& x, frame& f) {
-  std::string out;
+  output out(m_);
   // All operands are evaluated before the first is printed, as in Python.
   std::vector<value> items;
   for (const expression& item : x.items) items.push_back(eval(item, f));
   for (const value& item : items) print(out, item);
-  return m_.make_text(std::move(out));
+  return m_.make_text(out.take());
 }
 
 value interpreter::eval(const conditional& x, frame& f) {
   if (is_truthy(eval(*x.condition, f))) return eval(*x.yes, f);
   if (x.no) return eval(*x.no, f);
-  return make_undefined(undefined_origin::source::other,
-                        "the inline 'if' is false and has no 'else'");
+  return m_.make_undefined(undefined_origin::source::other,
+                           "the inline 'if' is false and has no 'else'");
 }
 
 value interpreter::eval(const postfix_chain& x, frame& f) {
@@ -172,17 +172,22 @@ arguments interpreter::eval_arguments(const call_arguments& a, frame& f) {
   for (const auto& [name, x] : a.named) out.named.emplace_back(name, eval(x, f));
   if (a.all_positional) {
     const std::vector<value> more = collect(m_, eval(*a.all_positional, f));
+    m_.check_count(more.size());
+    m_.step(more.size());
     out.positional.insert(out.positional.end(), more.begin(), more.end());
   }
   if (!a.all_named) return out;
   const value more = eval(*a.all_named, f);
   if (!more.is(kind::mapping)) fail(std::string("'**' needs a dict, not a ") + more.type_name());
+  for (const auto& [name, x] : out.named) {
+    if (more.mapping().find(name, &m_) != nullptr) {
+      fail("the argument '" + name + "' is given twice");
+    }
+  }
   for (const auto& [key, x] : more.mapping().entries()) {
     m_.step();
     const std::string& name = require_text(key, "a name of '**'").bytes;
-    for (const auto& [other, y] : out.named) {
-      if (other == name) fail("the argument '" + name + "' is given twice");
-    }
+    m_.work(name.size());
     out.named.emplace_back(name, x);
   }
   return out;

@@ -29,10 +29,11 @@ std::optional<value> integer_by_float(const value& x) {
   return value(truncate_to_integer(*d));
 }
 
-value to_integer(machine&, const value& x, args_t args) {
+value to_integer(machine& m, const value& x, args_t args) {
   const bound_arguments a("int", args, {{"default"}, {"base"}});
   const value otherwise = a.get(0) != nullptr ? a[0] : value(int64_t{0});
   const int64_t base = a.integer(1, 10);
+  if (x.is_text()) m.scan(2 * x.bytes().size());  // as an int, then as a float
   if (x.is_undefined()) fail(x.origin().message());
   if (x.is(kind::big_integer)) return x;
   if (const auto i = x.as_integer()) return *i;
@@ -44,13 +45,14 @@ value to_integer(machine&, const value& x, args_t args) {
   return integer_by_float(x).value_or(otherwise);
 }
 
-value to_real(machine&, const value& x, args_t args) {
+value to_real(machine& m, const value& x, args_t args) {
   const bound_arguments a("float", args, {{"default"}});
   const value otherwise = a.get(0) != nullptr ? a[0] : value(0.0);
   if (x.is_undefined()) fail(x.origin().message());
   if (x.is(kind::real)) return x;
   if (x.is(kind::big_integer)) return static_cast<double>(x.big());
   if (const auto i = x.as_integer()) return static_cast<double>(*i);
+  if (x.is_text()) m.scan(x.bytes().size());
   const auto d = x.is_text() ? parse_float(x.bytes()) : std::nullopt;
   return d ? value(*d) : otherwise;
 }

@@ -21,8 +21,8 @@ namespace {
 
 using args_t = const arguments&;
 
-value nothing(const char* text) {
-  return make_undefined(undefined_origin::source::other, text);
+value nothing(machine& m, const char* text) {
+  return m.make_undefined(undefined_origin::source::other, text);
 }
 
 uint32_t depth_of(args_t args) {
@@ -50,12 +50,13 @@ value length(machine& m, const value& x, args_t args) {
 
 value first(machine& m, const value& x, args_t args) {
   bound_arguments("first", args, {});
-  return iterate(m, x)->next(m).value_or(nothing("there is no first item: the sequence is empty"));
+  if (auto item = iterate(m, x)->next(m)) return *std::move(item);
+  return nothing(m, "there is no first item: the sequence is empty");
 }
 
 value last(machine& m, const value& x, args_t args) {
   bound_arguments("last", args, {});
-  const value none = nothing("there is no last item: the sequence is empty");
+  const value none = nothing(m, "there is no last item: the sequence is empty");
   if (x.is_undefined()) return none;
   const auto it = try_iterate_reversed(m, x);
   if (it == nullptr) fail(std::string("last of a ") + x.type_name() + ": it cannot be reversed");
@@ -74,7 +75,7 @@ value attribute(machine& m, const value& x, args_t args) {
 
 value sum(machine& m, const value& x, args_t args) {
   const bound_arguments a("sum", args, {{"attribute"}, {"start"}});
-  const attribute_path path(a.get(0), false);
+  const attribute_path path(m, a.get(0), false);
   value out = a.get(1) != nullptr ? a[1] : value(int64_t{0});
   if (out.is_text()) fail("sum adds no strs: use join");
   const auto it = iterate(m, x);
@@ -87,10 +88,10 @@ value sum(machine& m, const value& x, args_t args) {
 template <comparison beats>
 value extreme(machine& m, const value& x, args_t args) {
   const bound_arguments a("min and max", args, {{"case_sensitive"}, {"attribute"}});
-  const attribute_path path(a.get(1), !a.truthy(0, false));
+  const attribute_path path(m, a.get(1), !a.truthy(0, false));
   const auto it = iterate(m, x);
   std::optional<value> best = it->next(m);
-  if (!best) return nothing("there is no least or greatest item: the sequence is empty");
+  if (!best) return nothing(m, "there is no least or greatest item: the sequence is empty");
   value best_key = path.get(m, *best);
   while (auto item = it->next(m)) {
     m.step();
@@ -123,17 +124,18 @@ value items_of(machine& m, std::vector<keyed> sorted) {
 }
 
 /// "a,b.c" → the paths of both.
-std::vector<attribute_path> split_paths(const value* attribute, bool folds_case) {
+std::vector<attribute_path> split_paths(machine& m, const value* attribute, bool folds_case) {
   std::vector<attribute_path> out;
   if (attribute == nullptr || !attribute->is_text()) {
-    out.emplace_back(attribute, folds_case);
+    out.emplace_back(m, attribute, folds_case);
     return out;
   }
   const std::string& s = attribute->bytes();
+  check_attribute_length(s.size());
   for (size_t from = 0; from <= s.size();) {
     const size_t comma = std::min(s.find(',', from), s.size());
     const value one = constant_text(s.substr(from, comma - from));
-    out.emplace_back(&one, folds_case);
+    out.emplace_back(m, &one, folds_case);
     from = comma + 1;
   }
   return out;
@@ -141,7 +143,7 @@ std::vector<attribute_path> split_paths(const value* attribute, bool folds_case)
 
 value sort(machine& m, const value& x, args_t args) {
   const bound_arguments a("sort", args, {{"reverse"}, {"case_sensitive"}, {"attribute"}});
-  const auto paths = split_paths(a.get(2), !a.truthy(1, false));
+  const auto paths = split_paths(m, a.get(2), !a.truthy(1, false));
   std::vector<keyed> items;
   for (value& item : collect(m, x)) {
     std::vector<value> key;
@@ -158,7 +160,7 @@ value dictsort(machine& m, const value& x, args_t args) {
   if (by != "key" && by != "value") fail("dictsort sorts by 'key' or 'value'");
   if (x.is_undefined()) fail(x.origin().message());
   if (!x.is(kind::mapping)) fail(std::string("dictsort of a ") + x.type_name());
-  const attribute_path path(nullptr, !a.truthy(0, false));
+  const attribute_path path(m, nullptr, !a.truthy(0, false));
   std::vector<keyed> items;
   for (const auto& [key, item] : x.mapping().entries()) {
     items.push_back({path.get(m, by == "key" ? key : item), m.make_tuple({key, item})});
@@ -209,8 +211,8 @@ private:
 
 value groupby(machine& m, const value& x, args_t args) {
   const bound_arguments a("groupby", args, {{"attribute", true}, {"default"}, {"case_sensitive"}});
-  const attribute_path folded(a.get(0), !a.truthy(2, false), a.get(1));
-  const attribute_path plain(a.get(0), false, a.get(1));
+  const attribute_path folded(m, a.get(0), !a.truthy(2, false), a.get(1));
+  const attribute_path plain(m, a.get(0), false, a.get(1));
   std::vector<keyed> items;
   for (value& item : collect(m, x)) {
     value key = folded.get(m, item);
@@ -266,18 +268,22 @@ private:
 
 value generate(machine& m, const value& x, args_t args, generator::transform f) {
   const uint32_t depth = std::max(x.depth(), depth_of(args));
-  return m.make_object(std::make_shared<generator>(x, depth, std::move(f)));
+  // `f` holds a copy of the arguments.
+  uint64_t bytes = args.positional.size() * sizeof(value);
+  for (const auto& named : args.named) bytes += sizeof named + named.first.size();
+  m.work(bytes);
+  return m.make_object(std::make_shared<generator>(x, depth, std::move(f)), bytes);
 }
 
-generator::transform map_by_attribute(args_t args) {
+generator::transform map_by_attribute(machine& m, args_t args) {
   const value* attribute = nullptr;
   const value* fallback = nullptr;
   for (const auto& [name, x] : args.named) {
     if (name != "attribute" && name != "default") fail("map takes no argument '" + name + "'");
     (name == "attribute" ? attribute : fallback) = &x;
   }
-  return [path = attribute_path(attribute, false, fallback)](machine& m, const value& x) {
-    return std::optional(path.get(m, x));
+  return [path = attribute_path(m, attribute, false, fallback)](machine& mm, const value& x) {
+    return std::optional(path.get(mm, x));
   };
 }
 
@@ -292,13 +298,14 @@ value map(machine& m, const value& x, args_t args) {
   const bool has_attribute =
       std::any_of(args.named.begin(), args.named.end(),
                   [](const auto& named) { return named.first == "attribute"; });
-  if (args.positional.empty() && has_attribute) return generate(m, x, args, map_by_attribute(args));
+  if (args.positional.empty() && has_attribute)
+    return generate(m, x, args, map_by_attribute(m, args));
   if (args.positional.empty()) fail("map needs a filter's name or attribute=");
-  const std::string name = require_text(args.positional[0], "map").bytes;
-  const builtin_filter* filter = find_filter(name);
+  const value name = args.positional[0];
+  const builtin_filter* filter = find_filter(require_text(name, "map").bytes);
   return generate(m, x, args,
                   [filter, name, more = rest_of(args, 1)](machine& mm, const value& item) {
-                    if (filter == nullptr) fail_unsupported("the filter '" + name + "'");
+                    if (filter == nullptr) fail_unsupported("the filter '" + name.bytes() + "'");
                     return std::optional(filter->apply(mm, item, more));
                   });
 }
@@ -308,34 +315,56 @@ template <bool wanted, bool by_attribute>
 value select(machine& m, const value& x, args_t args) {
   constexpr size_t own = by_attribute ? 1 : 0;
   if (args.positional.size() < own) fail("selectattr and rejectattr need an attribute");
-  const attribute_path path(by_attribute ? &args.positional[0] : nullptr, false);
+  const attribute_path path(m, by_attribute ? &args.positional[0] : nullptr, false);
   if (args.positional.size() == own) {
     return generate(m, x, args, [path](machine& mm, const value& item) -> std::optional<value> {
       if (is_truthy(path.get(mm, item)) != wanted) return std::nullopt;
       return item;
     });
   }
-  const std::string name = require_text(args.positional[own], "select").bytes;
-  const builtin_test* test = find_test(name);
+  const value name = args.positional[own];
+  const builtin_test* test = find_test(require_text(name, "select").bytes);
   return generate(m, x, args,
                   [path, test, name, more = rest_of(args, own + 1)](
                       machine& mm, const value& item) -> std::optional<value> {
-                    if (test == nullptr) fail_unsupported("the test '" + name + "'");
+                    if (test == nullptr) fail_unsupported("the test '" + name.bytes() + "'");
                     if (test->holds(mm, path.get(mm, item), more) != wanted) return std::nullopt;
                     return item;
                   });
 }
 
+/// The keys that `unique` has met.
+class seen_keys : public object, public std::enable_shared_from_this<seen_keys> {
+public:
+  const char* type_name() const override { return "set"; }
+  void release() override { keys_ = mapping(); }
+
+  /// False if it was there.
+  bool add(machine& m, value key) {
+    if (keys_.find(key, &m) != nullptr) return false;
+    // A key can be another such generator and so on, for the destructors to follow.
+    if (key.is(kind::object) || key.depth() > 0) keep(m);
+    keys_.claim.add(m.claim(mapping::entry_bytes));
+    keys_.set(std::move(key), none_type{}, &m);
+    return true;
+  }
+
+private:
+  void keep(machine& m) {
+    if (!std::exchange(is_kept_, true)) m.keep_until_end(shared_from_this());
+  }
+
+  mapping keys_;
+  bool is_kept_ = false;
+};
+
 value unique(machine& m, const value& x, args_t args) {
   const bound_arguments a("unique", args, {{"case_sensitive"}, {"attribute"}});
-  const attribute_path path(a.get(1), !a.truthy(0, false));
-  const auto seen = std::make_shared<mapping>();
+  const attribute_path path(m, a.get(1), !a.truthy(0, false));
+  const auto seen = std::make_shared<seen_keys>();
   if (!try_iterate(m, x)) fail(std::string("a ") + x.type_name() + " cannot be iterated");
   return generate(m, x, args, [path, seen](machine& mm, const value& item) -> std::optional<value> {
-    value key = path.get(mm, item);
-    if (seen->find(key) != nullptr) return std::nullopt;
-    seen->set(std::move(key), none_type{});
-    return item;
+    return seen->add(mm, path.get(mm, item)) ? std::optional(item) : std::nullopt;
   });
 }
 
@@ -357,7 +386,10 @@ value batch(machine& m, const value& x, args_t args) {
   }
   if (!row.empty()) {
     if (const value* fill = a.unless_none(1)) {
-      m.check_count(static_cast<uint64_t>(std::max<int64_t>(n, 0)));
+      const uint64_t size = static_cast<uint64_t>(std::max<int64_t>(n, 0));
+      m.check_count(size);
+      m.step(size / 4);
+      row.reserve(size);
       while (static_cast<int64_t>(row.size()) < n) row.push_back(*fill);
     }
     out.push_back(m.make_list(std::move(row)));
@@ -370,7 +402,7 @@ value slice(machine& m, const value& x, args_t args) {
   const int64_t slices = a.integer(0, 0);
   const std::vector<value> all = collect(m, x);
   if (slices == 0) fail("slice: division by zero");
-  m.check_count(static_cast<uint64_t>(std::max<int64_t>(slices, 0)));
+  m.step(static_cast<uint64_t>(std::max<int64_t>(slices, 0)));
   const auto n = static_cast<int64_t>(all.size());
   std::vector<value> out;
   auto from = all.begin();

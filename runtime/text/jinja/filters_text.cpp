@@ -55,6 +55,7 @@ value title(machine& m, const value& x, args_t args) {
     return is_space(c) || c == '-' || c == '(' || c == '{' || c == '[' || c == '<';
   };
   const std::string s = to_str(m, x);
+  m.scan(s.size());
   std::string out;
   for (size_t pos = 0; pos < s.size();) {
     const size_t from = pos;
@@ -92,12 +93,12 @@ value string(machine& m, const value& x, args_t args) {
 value escape(machine& m, const value& x, args_t args) {
   bound_arguments("escape", args, {});
   if (x.is_text() && x.text().is_markup) return x;
-  return m.make_text(escape_html(to_str(m, x)), true);
+  return m.make_text(escape_html(m, to_str(m, x)), true);
 }
 
 value force_escape(machine& m, const value& x, args_t args) {
   bound_arguments("forceescape", args, {});
-  return m.make_text(escape_html(to_str(m, x)), true);
+  return m.make_text(escape_html(m, to_str(m, x)), true);
 }
 
 value safe(machine& m, const value& x, args_t args) {
@@ -113,7 +114,7 @@ value format(machine& m, const value& x, args_t args) {
     return format_percent(m, to_str_value(m, x), m.make_tuple(args.positional));
   }
   auto named = std::make_shared<mapping>();
-  for (const auto& [name, item] : args.named) named->set(m.make_text(name), item);
+  for (const auto& [name, item] : args.named) named->set(m.make_text(name), item, &m);
   return format_percent(m, to_str_value(m, x), m.make_dict(std::move(named)));
 }
 
@@ -124,13 +125,16 @@ value indent(machine& m, const value& x, args_t args) {
   if (a.get(0) != nullptr) {
     const int64_t width = a[0].is_text() ? 0 : std::max<int64_t>(a.integer(0, 4), 0);
     m.check_length(static_cast<uint64_t>(width));
+    m.scan(static_cast<uint64_t>(width));
     by = a[0].is_text() ? a[0].bytes() : std::string(static_cast<size_t>(width), ' ');
   }
   const bool indents_first = a.truthy(1, false), indents_blank = a.truthy(2, false);
   const std::string ended = s.bytes + "\n";
+  m.scan(ended.size());
   std::string out;
   bool is_first = true;
-  for (const std::string_view line : split_lines(ended, false)) {
+  for (size_t pos = 0; pos < ended.size();) {
+    const std::string_view line = take_line(ended, pos, false);
     m.step();
     if (!is_first) out += '\n';
     const bool indents = is_first ? indents_first : indents_blank || !line.empty();
@@ -156,7 +160,8 @@ value truncate(machine& m, const value& x, args_t args) {
   if (!size) fail(std::string("truncate of a ") + x.type_name());
   if (static_cast<int64_t>(*size) - leeway <= length) return x;
   const text& s = require_text(x, "truncate");
-  std::string out = s.bytes.substr(0, byte_offset(s, static_cast<size_t>(length - end_length)));
+  std::string out = s.bytes.substr(0, byte_offset(m, s, static_cast<size_t>(length - end_length)));
+  m.search(out.size());
   if (!a.truthy(1, false)) out.resize(std::min(out.rfind(' '), out.size()));
   return m.make_text(out + end.bytes());
 }
@@ -164,7 +169,7 @@ value truncate(machine& m, const value& x, args_t args) {
 value wordcount(machine& m, const value& x, args_t args) {
   bound_arguments("wordcount", args, {});
   const std::string s = to_str(m, x);
-  m.work(s.size());
+  m.scan(s.size());
   int64_t n = 0;
   bool in_word = false;
   for (size_t pos = 0; pos < s.size();) {
@@ -179,7 +184,8 @@ value wordcount(machine& m, const value& x, args_t args) {
 value join(machine& m, const value& x, args_t args) {
   const bound_arguments a("join", args, {{"d"}, {"attribute"}});
   const std::string separator = a.get(0) != nullptr ? to_str(m, a[0]) : std::string();
-  const attribute_path path(a.get(1), false);
+  m.work(separator.size());
+  const attribute_path path(m, a.get(1), false);
   std::string out;
   bool is_first = true;
   const auto it = iterate(m, x);
@@ -198,6 +204,7 @@ std::optional<std::string> json_indent(machine& m, const value* x) {
   if (x->is_text()) return x->bytes();
   const int64_t n = std::max<int64_t>(require_integer(*x, "tojson's indent"), 0);
   m.check_length(static_cast<uint64_t>(n));
+  m.scan(static_cast<uint64_t>(n));
   return std::string(static_cast<size_t>(n), ' ');
 }
 

@@ -60,6 +60,7 @@ std::string real_digits(machine& m, double x, char type, uint64_t precision, boo
     return std::isnan(x) ? (upper ? "NAN" : "nan") : (upper ? "INF" : "inf");
   }
   m.check_length(precision);
+  m.scan(precision + 310);  // digits behind and before the point
   const std::string format = std::string("%") + (alternate ? "#" : "") + ".*" + type;
   std::string out(precision + 330, '\0');
   out.resize(static_cast<size_t>(std::snprintf(out.data(), out.size(), format.c_str(),
@@ -127,6 +128,7 @@ std::string lay_out_real(machine& m, const layout& l, double x) {
 }
 
 std::string lay_out_text(machine& m, const layout& l, std::string s) {
+  m.work(s.size());
   if (l.precision) {
     size_t pos = 0;
     for (uint64_t i = 0; i < *l.precision && pos < s.size(); ++i) next_code_point(s, pos);
@@ -162,10 +164,10 @@ public:
     return operand_;
   }
 
-  const value& named(const std::string& key) {
+  const value& named(machine& m, const std::string& key) {
     if (!operand_.is(kind::mapping)) fail("% with a name needs a dict");
     is_named_ = true;
-    const value* x = operand_.mapping().find(key);
+    const value* x = operand_.mapping().find(key, &m);
     if (x == nullptr) fail("% finds no '" + key + "' in its dict");
     return *x;
   }
@@ -276,7 +278,7 @@ std::string read_conversion(machine& m, std::string_view s, size_t& pos, percent
     size_t depth = 1, end = pos + 1;
     for (; end < s.size() && depth > 0; ++end) depth += s[end] == '(' ? 1 : s[end] == ')' ? -1 : 0;
     if (depth > 0) fail("% has a name that does not end");
-    x = &args.named(std::string(s.substr(pos + 1, end - pos - 2)));
+    x = &args.named(m, std::string(s.substr(pos + 1, end - pos - 2)));
     pos = end;
   }
   layout l;
@@ -288,7 +290,11 @@ std::string read_conversion(machine& m, std::string_view s, size_t& pos, percent
   }
   if (pos < s.size() && (s[pos] == 'l' || s[pos] == 'h' || s[pos] == 'L')) ++pos;
   if (pos >= s.size()) fail("% ends within its format");
-  l.type = s[pos++];
+  const size_t from = pos;
+  next_code_point(s, pos);
+  if (pos > from + 1)
+    fail("% knows no conversion '" + std::string(s.substr(from, pos - from)) + "'");
+  l.type = s[from];
   if (l.type == '%') return "%";
   return lay_out_percent(m, l, x != nullptr ? *x : args.next());
 }
@@ -368,6 +374,7 @@ public:
 
   std::string expand(std::string_view s, int nesting) {
     if (nesting > 2) fail("a format nests too deeply");
+    m_.search(s.size());
     std::string out;
     for (size_t pos = 0; pos < s.size();) {
       const char c = s[pos++];
@@ -436,6 +443,7 @@ private:
     value x =
         is_number(first) ? positional(static_cast<size_t>(*parse_integer(first))) : named(first);
     for (size_t pos = end; pos < name.size();) {
+      m_.step();
       const bool is_item = name[pos] == '[';
       const size_t stop = is_item ? name.find(']', pos) : name.find_first_of(".[", pos + 1);
       if (is_item && stop == std::string::npos) fail("a format has a '[' that does not end");
@@ -468,6 +476,7 @@ private:
   }
 
   const value& named(const std::string& name) const {
+    m_.step(args_.named.size() / 8);
     const auto it = std::find_if(args_.named.begin(), args_.named.end(),
                                  [&](const auto& x) { return x.first == name; });
     if (it == args_.named.end()) fail("format got no argument '" + name + "'");

@@ -39,16 +39,15 @@ std::shared_ptr<mapping> collect_entries(machine& m, const char* callee, const a
   const bool is_undefined = !args.positional.empty() && args.positional[0].is_undefined();
   if (is_undefined) fail(args.positional[0].origin().message());
   if (!args.positional.empty() && args.positional[0].is(kind::mapping)) {
-    for (const auto& [key, x] : args.positional[0].mapping().entries()) out->set(key, x);
+    for (const auto& [key, x] : args.positional[0].mapping().entries()) out->set(key, x, &m);
   } else if (!args.positional.empty()) {
     for (const value& pair : collect(m, args.positional[0])) {
       const std::vector<value> parts = collect(m, pair);
       if (parts.size() != 2) fail(std::string(callee) + " needs pairs");
-      out->set(parts[0], parts[1]);
+      out->set(parts[0], parts[1], &m);
     }
   }
-  for (const auto& [name, x] : args.named) out->set(m.make_text(name), x);
-  m.step(out->entries().size());
+  for (const auto& [name, x] : args.named) out->set(m.make_text(name), x, &m);
   return out;
 }
 
@@ -57,7 +56,9 @@ value make_dict(machine& m, const arguments& args) {
 }
 
 value make_namespace(machine& m, const arguments& args) {
-  const auto out = std::make_shared<name_space>(collect_entries(m, "namespace", args));
+  const auto entries = collect_entries(m, "namespace", args);
+  m.count_entries(*entries);
+  const auto out = std::make_shared<name_space>(entries);
   m.keep_until_end(out);
   return m.make_object(out);
 }
@@ -80,7 +81,8 @@ public:
         [self = shared_from_this(), is_next](machine&, const arguments& args) {
           bound_arguments("a method of cycler", args, {});
           return is_next ? self->next() : self->reset();
-        }));
+        },
+        depth()));
   }
 
 private:
@@ -144,21 +146,35 @@ value raise_exception(machine& m, const arguments& args) {
   throw f;
 }
 
+/// The format with what Python does not leave to the C library: here is a time without a zone and
+/// without parts of a second.
+std::string answered_by_python(const std::string& format) {
+  std::string out;
+  for (size_t at = 0; at < format.size(); ++at) {
+    if (format[at] != '%' || at + 1 == format.size()) {
+      out += format[at];
+      continue;
+    }
+    const char c = format[++at];
+    if (c == 'f') {
+      out += "000000";
+    } else if (c != 'z' && c != 'Z') {
+      out += {'%', c};
+    }
+  }
+  return out;
+}
+
 value strftime_now(machine& m, const arguments& args) {
   const bound_arguments a("strftime_now", args, {{"format", true}});
-  std::string format = a.text(0).bytes;
-  // Python answers these itself: a time without a zone, and no parts of a second here.
-  for (size_t at = 0; (at = format.find('%', at)) != std::string::npos && at + 1 < format.size();) {
-    const char c = format[at + 1];
-    const char* instead = c == 'f' ? "000000" : c == 'z' || c == 'Z' ? "" : nullptr;
-    if (instead != nullptr) format.replace(at, 2, instead);
-    at += instead != nullptr ? std::char_traits<char>::length(instead) : 2;
-  }
+  const std::string format = answered_by_python(a.text(0).bytes);
   const std::time_t now = m.now().time_since_epoch().count();
   std::tm parts{};
   if (gmtime_r(&now, &parts) == nullptr) fail("strftime_now: the time is out of range");
-  std::string out(format.size() * 64 + 256, '\0');
-  m.check_length(out.size());
+  const size_t room = format.size() * 64 + 256;
+  m.check_length(room);
+  m.scan(room);
+  std::string out(room, '\0');
   out.resize(std::strftime(out.data(), out.size(), format.c_str(), &parts));
   return m.make_text(std::move(out));
 }

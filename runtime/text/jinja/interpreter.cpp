@@ -35,6 +35,20 @@ private:
   std::shared_ptr<iterator> items_;
 };
 
+/// Detaches a loop whichever way it ends.
+class detached_at_end {
+public:
+  explicit detached_at_end(loop_context* loop) : loop_(loop) {}
+  ~detached_at_end() {
+    if (loop_ != nullptr) loop_->detach();
+  }
+  detached_at_end(const detached_at_end&) = delete;
+  detached_at_end& operator=(const detached_at_end&) = delete;
+
+private:
+  loop_context* loop_;
+};
+
 }  // namespace
 
 interpreter::~interpreter() {
@@ -45,9 +59,9 @@ interpreter::~interpreter() {
 std::string interpreter::run() {
   frame root{nullptr, std::vector<value>(program_.own.slot_count)};
   enter(program_.globals, root);
-  std::string out;
+  output out(m_);
   run(program_.body, root, out);
-  return out;
+  return out.take();
 }
 
 // --- variables ----------------------------------------------------------------------------------
@@ -65,18 +79,23 @@ value interpreter::input(const std::string& name) const {
 
 void interpreter::enter(const scope& s, frame& f) {
   using action = slot_entry::action;
+  m_.step(s.entries.size());
   for (const slot_entry& e : s.entries) {
     value& x = f.slots[e.index];
     switch (e.what) {
       case action::keep: break;
-      case action::resolve: x = input(e.name); break;
+      case action::resolve:
+        m_.work(e.name.size());
+        x = input(e.name);
+        break;
       case action::copy: x = at(e.from, f); break;
       case action::clear: x = value(); break;
     }
   }
 }
 
-void interpreter::leave(const scope& s, frame& f) const {
+void interpreter::leave(const scope& s, frame& f) {
+  m_.step(s.entries.size() / 4);
   for (const slot_entry& e : s.entries) f.slots[e.index] = value();
 }
 
@@ -104,26 +123,23 @@ void interpreter::assign(const target& t, const value& x, frame& f) {
   for (size_t i = 0; i < items.size(); ++i) assign(t.items[i], items[i], f);
 }
 
-frame& interpreter::new_frame(const function& of, frame* outer, frame& local) {
-  local.outer = outer;
-  local.slots.resize(of.slot_count);
-  if (!of.is_captured) return local;
-  const uint64_t bytes = sizeof(frame) + of.slot_count * sizeof(value);
-  kept_frames_.emplace_back(std::move(local), m_.claim(bytes));
-  return kept_frames_.back().first;
+frame& interpreter::new_frame(const function& of, frame* outer, called_frame& local) {
+  m_.step(of.slot_count / 4);
+  local.claim = m_.claim(sizeof(called_frame) + of.slot_count * sizeof(value));
+  local.own.outer = outer;
+  local.own.slots.resize(of.slot_count);
+  if (!of.is_captured) return local.own;
+  kept_frames_.push_back(std::move(local));
+  return kept_frames_.back().own;
 }
 
 // --- statements ---------------------------------------------------------------------------------
 
-void interpreter::print(std::string& out, const value& x) {
-  const std::string other = x.is_text() ? std::string() : to_str(m_, x);
-  const std::string& s = x.is_text() ? x.bytes() : other;
-  m_.check_length(out.size() + s.size());
-  m_.work(s.size());
-  out += s;
+void interpreter::print(output& out, const value& x) {
+  x.is_text() ? out.print(x.bytes()) : out.print(to_str(m_, x));
 }
 
-interpreter::flow interpreter::run(const block& b, frame& f, std::string& out) {
+interpreter::flow interpreter::run(const block& b, frame& f, output& out) {
   const depth_guard guard(m_);
   for (const statement& s : b) {
     m_.step();
@@ -134,24 +150,24 @@ interpreter::flow interpreter::run(const block& b, frame& f, std::string& out) {
   return flow::normal;
 }
 
-interpreter::flow interpreter::run(const text_output& s, frame&, std::string& out) {
+interpreter::flow interpreter::run(const text_output& s, frame&, output& out) {
   print(out, s.text);
   return flow::normal;
 }
 
-interpreter::flow interpreter::run(const print_statement& s, frame& f, std::string& out) {
+interpreter::flow interpreter::run(const print_statement& s, frame& f, output& out) {
   print(out, eval(*s.x, f));
   return flow::normal;
 }
 
-interpreter::flow interpreter::run(const if_statement& s, frame& f, std::string& out) {
+interpreter::flow interpreter::run(const if_statement& s, frame& f, output& out) {
   for (const auto& [condition, body] : s.branches) {
     if (is_truthy(eval(condition, f))) return run(body, f, out);
   }
   return run(s.otherwise, f, out);
 }
 
-interpreter::flow interpreter::run(const for_statement& s, frame& f, std::string& out) {
+interpreter::flow interpreter::run(const for_statement& s, frame& f, output& out) {
   const value iterable = eval(*s.iterable, f);
   if (!s.is_recursive) return run_loop(s, f, iterable, 0, nullptr, out);
   print(out, run_recursively(s, f, iterable, 0));
@@ -161,11 +177,11 @@ interpreter::flow interpreter::run(const for_statement& s, frame& f, std::string
 value interpreter::run_recursively(const for_statement& s, frame& outer, const value& iterable,
                                    int64_t depth0) {
   const depth_guard guard(m_);
-  frame local;
+  called_frame local;
   frame& f = new_frame(s.own, &outer, local);
-  std::string out;
+  output out(m_);
   run_loop(s, f, iterable, depth0, &outer, out);
-  return m_.make_text(std::move(out));
+  return m_.make_text(out.take());
 }
 
 bool interpreter::accepts(const for_statement& s, const value& item, frame& f) {
@@ -191,7 +207,7 @@ std::shared_ptr<loop_context> interpreter::make_loop(const for_statement& s, fra
 
 /// `outer` is where a recursive loop was defined, nullptr for others.
 interpreter::flow interpreter::run_loop(const for_statement& s, frame& f, const value& iterable,
-                                        int64_t depth0, frame* outer, std::string& out) {
+                                        int64_t depth0, frame* outer, output& out) {
   std::shared_ptr<iterator> items = iterate(m_, iterable);
   if (s.condition) {
     enter(s.test_scope, f);
@@ -199,6 +215,7 @@ interpreter::flow interpreter::run_loop(const for_statement& s, frame& f, const 
   }
   std::shared_ptr<loop_context> loop;
   if (s.loop_variable) loop = make_loop(s, f, iterable, items, depth0, outer);
+  const detached_at_end end(loop.get());
   bool has_finished_body = false;
   while (const auto item = loop ? loop->advance(m_) : items->next(m_)) {
     m_.step();
@@ -212,7 +229,7 @@ interpreter::flow interpreter::run_loop(const for_statement& s, frame& f, const 
   }
   leave(s.body_scope, f);
   leave(s.test_scope, f);
-  if (loop) loop->detach();
+  if (loop && loop.use_count() > 1) loop->keep(m_);
   if (has_finished_body || s.otherwise.empty()) return flow::normal;
   enter(s.else_scope, f);
   const flow how = run(s.otherwise, f, out);
@@ -220,33 +237,33 @@ interpreter::flow interpreter::run_loop(const for_statement& s, frame& f, const 
   return how;
 }
 
-interpreter::flow interpreter::run(const set_statement& s, frame& f, std::string&) {
+interpreter::flow interpreter::run(const set_statement& s, frame& f, output&) {
   check_namespaces(s.what, f);
   assign(s.what, eval(*s.x, f), f);
   return flow::normal;
 }
 
-interpreter::flow interpreter::run(const set_block& s, frame& f, std::string&) {
+interpreter::flow interpreter::run(const set_block& s, frame& f, output&) {
   enter(s.inner, f);
-  std::string body;
+  output body(m_);
   const flow how = run(s.body, f, body);
   if (how != flow::normal) return how;
-  assign(s.what, apply_all(s.filters, m_.make_text(std::move(body)), f), f);
+  assign(s.what, apply_all(s.filters, m_.make_text(body.take()), f), f);
   leave(s.inner, f);
   return flow::normal;
 }
 
-interpreter::flow interpreter::run(const filter_block& s, frame& f, std::string& out) {
+interpreter::flow interpreter::run(const filter_block& s, frame& f, output& out) {
   enter(s.inner, f);
-  std::string body;
+  output body(m_);
   const flow how = run(s.body, f, body);
   if (how != flow::normal) return how;
-  print(out, apply_all(s.filters, m_.make_text(std::move(body)), f));
+  print(out, apply_all(s.filters, m_.make_text(body.take()), f));
   leave(s.inner, f);
   return flow::normal;
 }
 
-interpreter::flow interpreter::run(const with_statement& s, frame& f, std::string& out) {
+interpreter::flow interpreter::run(const with_statement& s, frame& f, output& out) {
   enter(s.inner, f);
   for (const auto& [what, x] : s.variables) assign(what, eval(x, f), f);
   const flow how = run(s.body, f, out);
@@ -254,12 +271,12 @@ interpreter::flow interpreter::run(const with_statement& s, frame& f, std::strin
   return how;
 }
 
-interpreter::flow interpreter::run(const macro_statement& s, frame& f, std::string&) {
+interpreter::flow interpreter::run(const macro_statement& s, frame& f, output&) {
   at(s.where, f) = m_.make_object(std::make_shared<macro>(*this, *s.macro, &f));
   return flow::normal;
 }
 
-interpreter::flow interpreter::run(const call_block& s, frame& f, std::string& out) {
+interpreter::flow interpreter::run(const call_block& s, frame& f, output& out) {
   if (!s.call) {
     print(out, call_macro(*s.body, &f, {}));
     return flow::normal;
@@ -269,11 +286,11 @@ interpreter::flow interpreter::run(const call_block& s, frame& f, std::string& o
   return flow::normal;
 }
 
-interpreter::flow interpreter::run(const break_statement&, frame&, std::string&) {
+interpreter::flow interpreter::run(const break_statement&, frame&, output&) {
   return flow::break_loop;
 }
 
-interpreter::flow interpreter::run(const continue_statement&, frame&, std::string&) {
+interpreter::flow interpreter::run(const continue_statement&, frame&, output&) {
   return flow::continue_loop;
 }
 

@@ -9,6 +9,7 @@
 #include "runtime/text/jinja/ast.hpp"
 #include "runtime/text/jinja/loop.hpp"
 #include "runtime/text/jinja/machine.hpp"
+#include "runtime/text/jinja/output.hpp"
 
 namespace llmos::jinja {
 
@@ -16,6 +17,12 @@ namespace llmos::jinja {
 struct frame {
   frame* outer = nullptr;  ///< Of the function around, as it was when this one was defined.
   std::vector<value> slots;
+};
+
+/// A frame that lasts as long as the call.
+struct called_frame {
+  frame own;
+  memory_claim claim;
 };
 
 /// Runs one program once.
@@ -40,22 +47,22 @@ private:
   enum class flow { normal, break_loop, continue_loop };
 
   // Statements: they print to `out` and say how the block goes on.
-  flow run(const block& b, frame& f, std::string& out);
-  flow run(const text_output& s, frame& f, std::string& out);
-  flow run(const print_statement& s, frame& f, std::string& out);
-  flow run(const if_statement& s, frame& f, std::string& out);
-  flow run(const for_statement& s, frame& f, std::string& out);
-  flow run(const set_statement& s, frame& f, std::string& out);
-  flow run(const set_block& s, frame& f, std::string& out);
-  flow run(const with_statement& s, frame& f, std::string& out);
-  flow run(const macro_statement& s, frame& f, std::string& out);
-  flow run(const call_block& s, frame& f, std::string& out);
-  flow run(const filter_block& s, frame& f, std::string& out);
-  flow run(const break_statement& s, frame& f, std::string& out);
-  flow run(const continue_statement& s, frame& f, std::string& out);
+  flow run(const block& b, frame& f, output& out);
+  flow run(const text_output& s, frame& f, output& out);
+  flow run(const print_statement& s, frame& f, output& out);
+  flow run(const if_statement& s, frame& f, output& out);
+  flow run(const for_statement& s, frame& f, output& out);
+  flow run(const set_statement& s, frame& f, output& out);
+  flow run(const set_block& s, frame& f, output& out);
+  flow run(const with_statement& s, frame& f, output& out);
+  flow run(const macro_statement& s, frame& f, output& out);
+  flow run(const call_block& s, frame& f, output& out);
+  flow run(const filter_block& s, frame& f, output& out);
+  flow run(const break_statement& s, frame& f, output& out);
+  flow run(const continue_statement& s, frame& f, output& out);
 
   flow run_loop(const for_statement& s, frame& f, const value& iterable, int64_t depth0,
-                frame* outer, std::string& out);
+                frame* outer, output& out);
   value run_recursively(const for_statement& s, frame& outer, const value& iterable,
                         int64_t depth0);
   std::shared_ptr<loop_context> make_loop(const for_statement& s, frame& f, const value& iterable,
@@ -92,7 +99,7 @@ private:
   // Variables.
   value& at(slot s, frame& f) const;
   void enter(const scope& s, frame& f);
-  void leave(const scope& s, frame& f) const;
+  void leave(const scope& s, frame& f);
   void check_namespaces(const target& t, frame& f) const;
   void assign(const target& t, const value& x, frame& f);
   value input(const std::string& name) const;
@@ -101,14 +108,14 @@ private:
                           frame& f);
   void bind_defaults(const macro_definition& d, frame& f);
   /// A frame for a call of `of`, kept until the end if functions defined in it may live on.
-  frame& new_frame(const function& of, frame* outer, frame& local);
+  frame& new_frame(const function& of, frame* outer, called_frame& local);
 
-  void print(std::string& out, const value& x);
+  void print(output& out, const value& x);
 
   machine& m_;
   const program& program_;
   const variables& inputs_;
-  std::deque<std::pair<frame, memory_claim>> kept_frames_;
+  std::deque<called_frame> kept_frames_;
 };
 
 /// `{% macro %}` as a value, and the body of `{% call %}`.

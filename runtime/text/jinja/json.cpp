@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 
 #include <nlohmann/json.hpp>
 
@@ -36,7 +35,8 @@ value list_from_json(const json& x, uint32_t room) {
 
 value dict_from_json(const json& x, uint32_t room) {
   auto out = std::make_shared<mapping>();
-  for (const auto& [key, item] : x.items()) out->set(text_from_json(key), from_json(item, room));
+  for (const auto& [key, item] : x.items())
+    out->set(text_from_json(key), from_json(item, room), nullptr);
   return value(std::shared_ptr<const mapping>(std::move(out)));
 }
 
@@ -62,9 +62,8 @@ value from_json(const json& x, uint32_t room) {
 }
 
 void append_unicode_escape(std::string& out, uint32_t unit) {
-  char buffer[8];
-  std::snprintf(buffer, sizeof buffer, "\\u%04x", unit);
-  out += buffer;
+  out += "\\u";
+  append_hex(out, unit, 4);
 }
 
 void append_character(std::string& out, char32_t c, bool ensure_ascii) {
@@ -128,9 +127,10 @@ private:
   }
 
   void append_text(std::string_view s) {
-    m_.work(s.size());
+    m_.scan(s.size());
     out_ += '"';
     for (size_t pos = 0; pos < s.size();) {
+      m_.check_length(out_.size());
       append_character(out_, next_code_point(s, pos), style_.ensure_ascii);
     }
     out_ += '"';
@@ -153,6 +153,7 @@ private:
     for (const auto& e : x.entries()) entries.push_back(&e);
     if (style_.sort_keys) {
       std::stable_sort(entries.begin(), entries.end(), [this](const auto* a, const auto* b) {
+        m_.step();
         return compare(m_, comparison::lt, a->first, b->first);
       });
     }

@@ -27,9 +27,9 @@ private:
   size_t done_ = 0;
 };
 
-value no_item(const char* which) {
-  return make_undefined(undefined_origin::source::other,
-                        std::string("the loop has no ") + which + " item");
+value no_item(machine& m, const char* which) {
+  return m.make_undefined(undefined_origin::source::other,
+                          std::string("the loop has no ") + which + " item");
 }
 
 }  // namespace
@@ -41,6 +41,17 @@ loop_context::loop_context(std::shared_ptr<iterator> items, value sized, recursi
       recurse_(std::move(recurse)),
       depth0_(depth0),
       depth_(std::max(items_->depth(), sized_.depth())) {}
+
+void loop_context::detach() {
+  items_ = nullptr;
+  after_.reset();
+  current_ = value();
+  if (!is_kept_) before_ = value();
+}
+
+void loop_context::keep(machine& m) {
+  if (!std::exchange(is_kept_, true)) m.keep_until_end(shared_from_this());
+}
 
 std::optional<value> loop_context::advance(machine& m) {
   std::optional<value> out = std::exchange(after_, std::nullopt);
@@ -77,7 +88,7 @@ value loop_context::changed(machine& m, const arguments& args) {
   value now = m.make_tuple(args.positional);
   const bool is_first = last_changed_.is(kind::missing);
   if (!is_first && equal(last_changed_, now, &m)) return false;
-  if (is_first) m.keep_until_end(shared_from_this());
+  if (is_first) keep(m);
   last_changed_ = std::move(now);
   return true;
 }
@@ -93,21 +104,23 @@ std::optional<value> loop_context::attribute(machine& m, std::string_view name) 
   if (name == "revindex0") return value(count() - index0_ - 1);
   if (name == "depth") return value(depth0_ + 1);
   if (name == "depth0") return value(depth0_);
-  if (name == "previtem") return index0_ == 0 ? no_item("previous") : before_;
-  if (name == "nextitem") return peek(m) ? *peek(m) : no_item("next");
+  if (name == "previtem") return before_.is(kind::missing) ? no_item(m, "previous") : before_;
+  if (name == "nextitem") return peek(m) ? *peek(m) : no_item(m, "next");
   if (name == "cycle") {
     return m.make_object(std::make_shared<native_function>(
         [self = shared_from_this()](machine&, const arguments& args) {
           if (args.positional.empty()) fail("loop.cycle needs an item");
           const auto n = static_cast<int64_t>(args.positional.size());
           return args.positional[static_cast<size_t>(self->index0_ % n)];
-        }));
+        },
+        depth()));
   }
   if (name == "changed") {
     return m.make_object(std::make_shared<native_function>(
         [self = shared_from_this()](machine& mm, const arguments& args) {
           return self->changed(mm, args);
-        }));
+        },
+        depth()));
   }
   return std::nullopt;
 }

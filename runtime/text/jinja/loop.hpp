@@ -23,8 +23,11 @@ public:
 
   /// The next item, for the loop itself.
   std::optional<value> advance(machine& m);
+  /// Something has it that outlives the loop. What it saw last can hold another such loop and so
+  /// on, for the destructors to follow: the machine keeps them all until the end.
+  void keep(machine& m);
   /// The loop is over: its items may refer to variables that are gone.
-  void detach() { items_ = nullptr; }
+  void detach();
 
   const char* type_name() const override { return "LoopContext"; }
   std::string print(machine& m) override;
@@ -33,7 +36,7 @@ public:
   bool is_callable() const override { return true; }
   value call(machine& m, arguments args) override;
   uint32_t depth() const override { return depth_; }
-  void release() override { last_changed_ = value(); }
+  void release() override { before_ = last_changed_ = value(); }
 
 private:
   const std::optional<value>& peek(machine& m);
@@ -49,6 +52,7 @@ private:
   std::optional<value> after_;  ///< The item that was looked at ahead.
   value current_, before_;
   value last_changed_;
+  bool is_kept_ = false;
 };
 
 }  // namespace llmos::jinja

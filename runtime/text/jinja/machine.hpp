@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -24,22 +25,32 @@ public:
     steps_ += n;
     if (steps_ > limits_.max_steps) too_many_steps();
   }
-  /// Counts work on `bytes` bytes: a step for every 256.
-  void work(size_t bytes) { step(bytes / 256); }
+  // The work of builtins in steps of about the same time: on bytes that are copied or compared,
+  // that are searched, and that are looked at one character at a time.
+  void work(uint64_t bytes) { step(bytes / 256); }
+  void search(uint64_t bytes) { step(bytes / 64); }
+  void scan(uint64_t bytes) { step(bytes / 16); }
   /// Throws when a text of `bytes` is longer than any output may be.
   void check_length(uint64_t bytes) const;
-  /// Throws when `count` items are more than the steps that are left.
+  /// Throws when a list of `count` items takes more steps or bytes than are left.
   void check_count(uint64_t count) const;
 
   value make_text(std::string bytes, bool is_markup = false);
   value make_list(std::vector<value> items);
   value make_tuple(std::vector<value> items);
   value make_dict(std::shared_ptr<mapping> entries);
-  /// Takes an object into account. Throws when it nests too deeply.
-  value make_object(std::shared_ptr<object> x);
+  /// Takes an object into account, and `bytes` that it holds in no value. Throws when it nests too
+  /// deeply.
+  value make_object(std::shared_ptr<object> x, uint64_t bytes = 0);
+  /// `name`, cut to what an error text needs of it, is the name or the whole text for `other`.
+  value make_undefined(undefined_origin::source from, std::string_view name,
+                       const char* type_name = nullptr);
+  /// Takes the entries of a dict that is no value yet into account.
+  void count_entries(mapping& entries);
   /// Takes `bytes` that something else than a value will hold.
   memory_claim claim(uint64_t bytes) { return {memory_, bytes}; }
-  /// Keeps an object that can be part of a cycle until `release_cycles`.
+  /// Keeps an object that can be part of a cycle, or of a chain without end, until
+  /// `release_cycles`.
   void keep_until_end(std::shared_ptr<object> x);
   /// Empties the kept objects. Nothing can be evaluated afterwards.
   void release_cycles();
@@ -78,8 +89,5 @@ private:
 
 /// Nesting of containers that values may have; printing and comparing them recurse.
 inline constexpr uint32_t max_value_depth = 256;
-
-value make_undefined(undefined_origin::source from, std::string name,
-                     const char* type_name = nullptr);
 
 }  // namespace llmos::jinja

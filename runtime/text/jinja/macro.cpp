@@ -13,20 +13,21 @@ namespace llmos::jinja {
 value interpreter::call_macro(const macro_definition& d, frame* outer, const arguments& args) {
   const depth_guard guard(m_);
   m_.step();
-  frame local;
+  called_frame local;
   frame& f = new_frame(d.own, outer, local);
   bind_parameters(d, args, f);
   enter(d.inner, f);
   bind_defaults(d, f);
-  std::string out;
+  output out(m_);
   run(d.body, f, out);
-  return m_.make_text(std::move(out));
+  return m_.make_text(out.take());
 }
 
 void interpreter::bind_parameters(const macro_definition& d, const arguments& args, frame& f) {
   const size_t n = std::min(args.positional.size(), d.parameters.size());
   for (size_t i = 0; i < n; ++i) at(d.parameters[i].where, f) = args.positional[i];
   std::vector<bool> used(args.named.size(), false);
+  m_.step(args.named.size() * d.parameters.size() / 16);
   for (size_t i = 0; i < used.size(); ++i) {
     const auto p =
         std::find_if(d.parameters.begin() + static_cast<ptrdiff_t>(n), d.parameters.end(),
@@ -42,7 +43,7 @@ void interpreter::bind_special_names(const macro_definition& d, const arguments&
                                      std::vector<bool>& used, frame& f) {
   if (d.caller) {
     value& caller = at(*d.caller, f);
-    caller = make_undefined(undefined_origin::source::other, "this macro has no caller");
+    caller = m_.make_undefined(undefined_origin::source::other, "this macro has no caller");
     for (size_t i = 0; i < used.size(); ++i) {
       if (args.named[i].first != "caller" || args.named[i].second.is_none()) continue;
       caller = args.named[i].second;
@@ -54,7 +55,7 @@ void interpreter::bind_special_names(const macro_definition& d, const arguments&
     if (used[i]) continue;
     const auto& [name, x] = args.named[i];
     if (!d.kwargs) fail("the macro '" + d.name + "' takes no argument '" + name + "'");
-    rest->set(m_.make_text(name), x);
+    rest->set(m_.make_text(name), x, &m_);
   }
   if (d.kwargs) at(*d.kwargs, f) = m_.make_dict(std::move(rest));
   const size_t n = std::min(args.positional.size(), d.parameters.size());
@@ -71,14 +72,15 @@ void interpreter::bind_defaults(const macro_definition& d, frame& f) {
   for (const parameter& p : d.parameters) {
     if (!at(p.where, f).is(kind::missing)) continue;
     value x = p.otherwise ? eval(*p.otherwise, f)
-                          : make_undefined(undefined_origin::source::other,
-                                           "the parameter '" + p.name + "' was not passed");
+                          : m_.make_undefined(undefined_origin::source::other,
+                                              "the parameter '" + p.name + "' was not passed");
     at(p.where, f) = std::move(x);
   }
 }
 
-std::string macro::print(machine&) {
-  return definition_.name.empty() ? "<Macro anonymous>" : "<Macro " + quote(definition_.name) + ">";
+std::string macro::print(machine& m) {
+  return definition_.name.empty() ? "<Macro anonymous>"
+                                  : "<Macro " + quote(m, definition_.name) + ">";
 }
 
 std::optional<value> macro::attribute(machine& m, std::string_view name) {
@@ -95,17 +97,17 @@ std::optional<value> macro::attribute(machine& m, std::string_view name) {
 }
 
 void name_space::set(machine& m, const std::string& name, value x) {
-  attributes_->set(m.make_text(name), std::move(x));
+  attributes_->set(m.make_text(name), std::move(x), &m);
 }
 
 std::string name_space::print(machine& m) {
   auto copy = std::make_shared<mapping>();
-  for (const auto& [name, x] : attributes_->entries()) copy->set(name, x);
+  for (const auto& [name, x] : attributes_->entries()) copy->set(name, x, &m);
   return "<Namespace " + to_repr(m, m.make_dict(std::move(copy))) + ">";
 }
 
-std::optional<value> name_space::attribute(machine&, std::string_view name) {
-  const value* x = attributes_->find(name);
+std::optional<value> name_space::attribute(machine& m, std::string_view name) {
+  const value* x = attributes_->find(name, &m);
   if (x == nullptr) return std::nullopt;
   return *x;
 }

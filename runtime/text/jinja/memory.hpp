@@ -24,6 +24,12 @@ public:
     std::swap(bytes_, other.bytes_);
     return *this;
   }
+  /// Takes over the share of another claim on the same budget.
+  void add(memory_claim other) {
+    if (budget_ == nullptr) budget_ = other.budget_;
+    bytes_ += other.bytes_;
+    other.budget_ = nullptr;
+  }
   ~memory_claim() {
     if (budget_ != nullptr) budget_->used -= bytes_;
   }

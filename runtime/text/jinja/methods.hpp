@@ -30,7 +30,8 @@ value format_percent(machine& m, const value& format, const value& operand);
 
 /// s.replace(old, fresh, count); count < 0: all. Markup if s is.
 value replace_text(machine& m, const text& s, const text& old, const text& fresh, int64_t count);
-/// The lines of s at Python's line boundaries.
-std::vector<std::string_view> split_lines(std::string_view s, bool keep_ends);
+/// The line of s that begins at `pos`, up to one of Python's line ends, behind which `pos` moves.
+/// REQUIRES: pos < s.size().
+std::string_view take_line(std::string_view s, size_t& pos, bool keep_end);
 
 }  // namespace llmos::jinja

@@ -19,7 +19,7 @@ public:
 
   const char* type_name() const override { return "Namespace"; }
   std::string print(machine& m) override;
-  std::optional<value> attribute(machine&, std::string_view name) override;
+  std::optional<value> attribute(machine& m, std::string_view name) override;
   void release() override { attributes_ = std::make_shared<mapping>(); }
 
 private:

@@ -43,6 +43,11 @@ public:
   virtual void release() {}
   /// Nesting of what it holds, as value::depth.
   virtual uint32_t depth() const { return 0; }
+
+private:
+  friend class machine;
+
+  memory_claim claim_;
 };
 
 /// A function that is written in C++.
@@ -50,14 +55,17 @@ class native_function : public object {
 public:
   using body = std::function<value(machine&, const arguments&)>;
 
-  explicit native_function(body f) : body_(std::move(f)) {}
+  /// `depth`: nesting of what `f` holds.
+  explicit native_function(body f, uint32_t depth = 0) : body_(std::move(f)), depth_(depth) {}
 
   const char* type_name() const override { return "function"; }
   bool is_callable() const override { return true; }
   value call(machine& m, arguments args) override { return body_(m, args); }
+  uint32_t depth() const override { return depth_; }
 
 private:
   body body_;
+  uint32_t depth_;
 };
 
 /// A Python iterator: used up once.

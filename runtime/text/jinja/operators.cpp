@@ -144,13 +144,16 @@ std::optional<double> as_real(const value& x) {
 value add_texts(machine& m, const text& a, const text& b) {
   m.check_length(a.bytes.size() + b.bytes.size());
   if (a.is_markup == b.is_markup) return m.make_text(a.bytes + b.bytes, a.is_markup);
-  return m.make_text((a.is_markup ? a.bytes : escape_html(a.bytes)) +
-                         (b.is_markup ? b.bytes : escape_html(b.bytes)),
+  return m.make_text((a.is_markup ? a.bytes : escape_html(m, a.bytes)) +
+                         (b.is_markup ? b.bytes : escape_html(m, b.bytes)),
                      true);
 }
 
 value add_sequences(machine& m, const value& a, const value& b) {
-  std::vector<value> items = a.items();
+  m.check_count(a.items().size() + b.items().size());
+  std::vector<value> items;
+  items.reserve(a.items().size() + b.items().size());
+  items.insert(items.end(), a.items().begin(), a.items().end());
   items.insert(items.end(), b.items().begin(), b.items().end());
   return a.is_tuple() ? m.make_tuple(std::move(items)) : m.make_list(std::move(items));
 }
@@ -174,8 +177,8 @@ value repeat_sequence(machine& m, const value& x, int64_t n) {
   if (__builtin_mul_overflow(times, x.items().size(), &size)) size = UINT64_MAX;
   m.check_count(size);
   std::vector<value> items;
+  items.reserve(size);
   while (items.size() < size) items.insert(items.end(), x.items().begin(), x.items().end());
-  m.step(size / 16);
   return x.is_tuple() ? m.make_tuple(std::move(items)) : m.make_list(std::move(items));
 }
 

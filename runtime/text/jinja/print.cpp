@@ -1,7 +1,5 @@
 #include "runtime/text/jinja/print.hpp"
 
-#include <cstdio>
-
 #include "runtime/text/jinja/fault.hpp"
 #include "runtime/text/jinja/numbers.hpp"
 #include "runtime/text/jinja/unicode.hpp"
@@ -14,18 +12,18 @@ namespace {
 void append_repr(machine& m, std::string& out, const value& x);
 
 void append_escaped(std::string& out, char32_t c) {
-  const char* format = c < 0x100 ? "\\x%02x" : c < 0x10000 ? "\\u%04x" : "\\U%08x";
-  char buffer[16];
-  std::snprintf(buffer, sizeof buffer, format, static_cast<unsigned>(c));
-  out += buffer;
+  out += {'\\', c < 0x100 ? 'x' : c < 0x10000 ? 'u' : 'U'};
+  append_hex(out, c, c < 0x100 ? 2 : c < 0x10000 ? 4 : 8);
 }
 
-void append_quoted(std::string& out, std::string_view s) {
+void append_quoted(machine& m, std::string& out, std::string_view s) {
+  m.scan(s.size());
   const bool has_single = s.find('\'') != std::string_view::npos;
   const char mark = has_single && s.find('"') == std::string_view::npos ? '"' : '\'';
   out += mark;
   for (size_t pos = 0; pos < s.size();) {
     const char32_t c = next_code_point(s, pos);
+    m.check_length(out.size());
     if (c == static_cast<char32_t>(mark) || c == '\\') {
       out += {'\\', static_cast<char>(c)};
     } else if (c == '\n' || c == '\r' || c == '\t') {
@@ -75,7 +73,7 @@ void append_repr(machine& m, std::string& out, const value& x) {
     case kind::real: out += float_repr(x.real()); break;
     case kind::text:
       if (x.text().is_markup) out += "Markup(";
-      append_quoted(out, x.bytes());
+      append_quoted(m, out, x.bytes());
       if (x.text().is_markup) out += ')';
       break;
     case kind::sequence: append_items(m, out, x.sequence()); break;
@@ -87,9 +85,9 @@ void append_repr(machine& m, std::string& out, const value& x) {
 
 }  // namespace
 
-std::string quote(std::string_view s) {
+std::string quote(machine& m, std::string_view s) {
   std::string out;
-  append_quoted(out, s);
+  append_quoted(m, out, s);
   return out;
 }
 
@@ -109,9 +107,11 @@ value to_str_value(machine& m, const value& x) {
   return x.is_text() ? x : m.make_text(to_str(m, x));
 }
 
-std::string escape_html(std::string_view s) {
+std::string escape_html(machine& m, std::string_view s) {
+  m.scan(s.size());
   std::string out;
   for (const char c : s) {
+    m.check_length(out.size());
     switch (c) {
       case '&': out += "&amp;"; break;
       case '<': out += "&lt;"; break;

@@ -13,9 +13,9 @@ value to_str_value(machine& m, const value& x);
 /// repr(x), as containers print their items.
 std::string to_repr(machine& m, const value& x);
 /// repr of a str: its quotes and escapes.
-std::string quote(std::string_view s);
+std::string quote(machine& m, std::string_view s);
 
 /// escape(): the five HTML characters as entities.
-std::string escape_html(std::string_view s);
+std::string escape_html(machine& m, std::string_view s);
 
 }  // namespace llmos::jinja

@@ -33,18 +33,28 @@ slice_range resolve_slice(int64_t length, std::optional<int64_t> start, std::opt
   return {from, step, from > to ? (from - to - 1) / stride + 1 : 0};
 }
 
-size_t byte_offset(const text& s, size_t index) {
+size_t byte_offset(machine& m, const text& s, size_t index) {
   if (s.is_ascii()) return index;
-  size_t pos = 0;
-  for (size_t i = 0; i < index; ++i) next_code_point(s.bytes, pos);
+  if (index <= s.length / 2) {
+    size_t pos = 0;
+    for (size_t i = 0; i < index; ++i) next_code_point(s.bytes, pos);
+    m.scan(pos);
+    return pos;
+  }
+  size_t pos = s.bytes.size();
+  for (size_t i = s.length; i > index; --i) previous_code_point(s.bytes, pos);
+  m.scan(s.bytes.size() - pos);
   return pos;
 }
 
-size_t code_point_index(const text& s, size_t offset) {
-  return s.is_ascii() ? offset : count_code_points(std::string_view(s.bytes).substr(0, offset));
+size_t code_point_index(machine& m, const text& s, size_t offset) {
+  if (s.is_ascii()) return offset;
+  m.search(offset);
+  return count_code_points(std::string_view(s.bytes).substr(0, offset));
 }
 
-std::pair<size_t, size_t> byte_range(const text& s, const value* start, const value* stop) {
+std::pair<size_t, size_t> byte_range(machine& m, const text& s, const value* start,
+                                     const value* stop) {
   const auto length = static_cast<int64_t>(s.length);
   const auto bound = [&](const value* x, int64_t otherwise) {
     const bool is_given = x != nullptr && !x->is_none();
@@ -54,7 +64,7 @@ std::pair<size_t, size_t> byte_range(const text& s, const value* start, const va
   const auto to = static_cast<size_t>(place(bound(stop, length), length, 0, length));
   if (from > length) return {s.bytes.size() + 1, s.bytes.size()};
   const auto begin = static_cast<size_t>(place(from, length, 0, length));
-  return {byte_offset(s, begin), byte_offset(s, to)};
+  return {byte_offset(m, s, begin), byte_offset(m, s, to)};
 }
 
 }  // namespace llmos::jinja

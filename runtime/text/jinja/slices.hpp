@@ -5,7 +5,7 @@
 #include <string_view>
 #include <utility>
 
-#include "runtime/text/jinja/value.hpp"
+#include "runtime/text/jinja/machine.hpp"
 
 namespace llmos::jinja {
 
@@ -21,13 +21,14 @@ struct slice_range {
 slice_range resolve_slice(int64_t length, std::optional<int64_t> start, std::optional<int64_t> stop,
                           std::optional<int64_t> step);
 
-/// Byte offset of code point `index`. REQUIRES: index <= s.length.
-size_t byte_offset(const text& s, size_t index);
+/// Byte offset of code point `index`, walked to from the nearer end. REQUIRES: index <= s.length.
+size_t byte_offset(machine& m, const text& s, size_t index);
 /// Code points before the byte offset.
-size_t code_point_index(const text& s, size_t offset);
+size_t code_point_index(machine& m, const text& s, size_t offset);
 
 /// The byte range [from, to) of s[start:stop], from None, ints or nothing. When `start` is past the
 /// end, from > to: Python finds nothing there, not even the empty str.
-std::pair<size_t, size_t> byte_range(const text& s, const value* start, const value* stop);
+std::pair<size_t, size_t> byte_range(machine& m, const text& s, const value* start,
+                                     const value* stop);
 
 }  // namespace llmos::jinja

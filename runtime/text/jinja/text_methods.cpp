@@ -7,6 +7,7 @@
 #include "runtime/text/jinja/iterate.hpp"
 #include "runtime/text/jinja/methods.hpp"
 #include "runtime/text/jinja/print.hpp"
+#include "runtime/text/jinja/search.hpp"
 #include "runtime/text/jinja/slices.hpp"
 #include "runtime/text/jinja/unicode.hpp"
 
@@ -22,8 +23,8 @@ value like(machine& m, const value& self, std::string bytes) {
 }
 
 /// What is added to escaped text is escaped too.
-std::string escaped(const text& s) {
-  return s.is_markup ? s.bytes : escape_html(s.bytes);
+std::string escaped(machine& m, const text& s) {
+  return s.is_markup ? s.bytes : escape_html(m, s.bytes);
 }
 
 void take_none(const char* name, args_t args) {
@@ -35,6 +36,7 @@ void take_none(const char* name, args_t args) {
 template <std::string (*convert)(std::string_view)>
 value convert_case(machine& m, const value& self, args_t args) {
   take_none("a case method of str", args);
+  m.scan(self.bytes().size());
   return like(m, self, convert(self.bytes()));
 }
 
@@ -45,20 +47,23 @@ value strip(machine& m, const value& self, args_t args) {
   const bound_arguments a("strip", args, {{nullptr}});
   std::string_view s = self.bytes();
   if (const value* chars = a.unless_none(0)) {
-    const std::string& set = require_text(*chars, "strip").bytes;
-    m.work(s.size() * std::min<size_t>(set.size(), 256));
+    const text& listed = require_text(*chars, "strip");
+    m.scan(listed.bytes.size());
+    const character_set set(listed.bytes);
     if (left) s = strip_left(s, set);
     if (right) s = strip_right(s, set);
   } else {
     if (left) s = strip_left(s);
     if (right) s = strip_right(s);
   }
+  m.scan(self.bytes().size() - s.size());
   return s.size() == self.bytes().size() ? self : like(m, self, std::string(s));
 }
 
 value remove_prefix(machine& m, const value& self, args_t args) {
   const bound_arguments a("removeprefix", args, {{nullptr, true}});
   const std::string& prefix = a.text(0).bytes;
+  m.work(prefix.size());
   return self.bytes().starts_with(prefix) ? like(m, self, self.bytes().substr(prefix.size()))
                                           : self;
 }
@@ -66,6 +71,7 @@ value remove_prefix(machine& m, const value& self, args_t args) {
 value remove_suffix(machine& m, const value& self, args_t args) {
   const bound_arguments a("removesuffix", args, {{nullptr, true}});
   const std::string& suffix = a.text(0).bytes;
+  m.work(suffix.size());
   if (!self.bytes().ends_with(suffix)) return self;
   return like(m, self, self.bytes().substr(0, self.bytes().size() - suffix.size()));
 }
@@ -81,7 +87,7 @@ struct search {
 
 search read_search(machine& m, const char* name, const value& self, args_t args,
                    const bound_arguments& a) {
-  const auto [from, to] = byte_range(self.text(), a.get(1), a.get(2));
+  const auto [from, to] = byte_range(m, self.text(), a.get(1), a.get(2));
   search out;
   out.what = require_text(args.positional[0], name).bytes;
   out.is_outside = from > to;
@@ -89,7 +95,6 @@ search read_search(machine& m, const char* name, const value& self, args_t args,
     out.where = std::string_view(self.bytes()).substr(from, to - from);
     out.offset = from;
   }
-  m.work(out.where.size());
   return out;
 }
 
@@ -98,8 +103,8 @@ int64_t find_position(machine& m, const char* name, const value& self, args_t ar
   const bound_arguments a(name, args, {{nullptr, true}, {nullptr}, {nullptr}});
   const search s = read_search(m, name, self, args, a);
   if (s.is_outside) return -1;
-  const size_t at = backwards ? s.where.rfind(s.what) : s.where.find(s.what);
-  return at == npos ? -1 : static_cast<int64_t>(code_point_index(self.text(), s.offset + at));
+  const size_t at = backwards ? find_last_text(m, s.where, s.what) : find_text(m, s.where, s.what);
+  return at == npos ? -1 : static_cast<int64_t>(code_point_index(m, self.text(), s.offset + at));
 }
 
 template <bool backwards>
@@ -118,25 +123,28 @@ value count(machine& m, const value& self, args_t args) {
   const bound_arguments a("count", args, {{nullptr, true}, {nullptr}, {nullptr}});
   const search s = read_search(m, "count", self, args, a);
   if (s.is_outside) return int64_t{0};
+  m.work(s.where.size());
   if (s.what.empty()) return static_cast<int64_t>(count_code_points(s.where) + 1);
   int64_t n = 0;
-  for (size_t at = s.where.find(s.what); at != npos;
-       at = s.where.find(s.what, at + s.what.size())) {
-    ++n;
+  std::string_view rest = s.where;
+  for (size_t at; (at = find_text(m, rest, s.what)) != npos; ++n) {
+    rest.remove_prefix(at + s.what.size());
   }
+  m.step(static_cast<uint64_t>(n) / 4);
   return n;
 }
 
 template <bool at_end>
-value starts_with(machine&, const value& self, args_t args) {
+value starts_with(machine& m, const value& self, args_t args) {
   constexpr const char* name = at_end ? "endswith" : "startswith";
   const bound_arguments a(name, args, {{nullptr, true}, {nullptr}, {nullptr}});
-  const auto [from, to] = byte_range(self.text(), a.get(1), a.get(2));
+  const auto [from, to] = byte_range(m, self.text(), a.get(1), a.get(2));
   const bool is_outside = from > to;
   const std::string_view s =
       is_outside ? std::string_view() : std::string_view(self.bytes()).substr(from, to - from);
   const auto matches = [&](const value& x) {
     const std::string& affix = require_text(x, name).bytes;
+    m.step(1 + std::min(s.size(), affix.size()) / 256);
     return !is_outside && (at_end ? s.ends_with(affix) : s.starts_with(affix));
   };
   if (!a[0].is_tuple()) return matches(a[0]);
@@ -145,38 +153,55 @@ value starts_with(machine&, const value& self, args_t args) {
 
 // --- split and join -----------------------------------------------------------------------------
 
-using pieces = std::vector<std::string_view>;
+/// The pieces of a str, each a value as soon as it is found.
+class pieces {
+public:
+  pieces(machine& m, const value& whole) : machine_(m), whole_(whole) {}
 
-value to_list(machine& m, const value& self, const pieces& parts) {
-  m.check_count(parts.size());
-  std::vector<value> out;
-  for (const std::string_view part : parts) out.push_back(like(m, self, std::string(part)));
-  return m.make_list(std::move(out));
-}
+  size_t size() const { return items_.size(); }
+  void add(std::string_view piece) { items_.push_back(like(machine_, whole_, std::string(piece))); }
+  value to_list() { return machine_.make_list(std::move(items_)); }
+  value to_reversed_list() {
+    std::reverse(items_.begin(), items_.end());
+    return to_list();
+  }
 
-pieces split_at(std::string_view s, std::string_view separator, uint64_t max) {
-  pieces out;
+private:
+  machine& machine_;
+  const value& whole_;
+  std::vector<value> items_;
+};
+
+value split_at(machine& m, const value& self, std::string_view separator, uint64_t max) {
+  pieces out(m, self);
+  std::string_view s = self.bytes();
   while (out.size() < max) {
-    const size_t at = s.find(separator);
+    const size_t at = find_text(m, s, separator);
     if (at == npos) break;
-    out.push_back(s.substr(0, at));
+    out.add(s.substr(0, at));
     s.remove_prefix(at + separator.size());
   }
-  out.push_back(s);
-  return out;
+  out.add(s);
+  return out.to_list();
 }
 
-pieces split_at_backwards(std::string_view s, std::string_view separator, uint64_t max) {
-  pieces out;
+value split_at_backwards(machine& m, const value& self, const std::string& separator,
+                         uint64_t max) {
+  pieces out(m, self);
+  std::string_view s = self.bytes();
+  // Both turned around, the search goes forwards.
+  const std::string turned(s.rbegin(), s.rend());
+  const std::string turned_separator(separator.rbegin(), separator.rend());
+  m.search(turned.size() + turned_separator.size());
   while (out.size() < max) {
-    const size_t at = s.rfind(separator);
+    const std::string_view rest = std::string_view(turned).substr(turned.size() - s.size());
+    const size_t at = find_text(m, rest, turned_separator);
     if (at == npos) break;
-    out.push_back(s.substr(at + separator.size()));
-    s = s.substr(0, at);
+    out.add(s.substr(s.size() - at));
+    s.remove_suffix(at + separator.size());
   }
-  out.push_back(s);
-  std::reverse(out.begin(), out.end());
-  return out;
+  out.add(s);
+  return out.to_reversed_list();
 }
 
 /// Length of the run without whitespace at the front of s.
@@ -201,25 +226,28 @@ size_t word_length_backwards(std::string_view s) {
 }
 
 /// The last piece keeps the whitespace at its far end when `max` cuts the splitting short.
-pieces split_words(std::string_view s, uint64_t max) {
-  pieces out;
+value split_words(machine& m, const value& self, uint64_t max) {
+  pieces out(m, self);
+  std::string_view s = self.bytes();
+  m.scan(s.size());
   for (s = strip_left(s); !s.empty(); s = strip_left(s)) {
     const size_t n = out.size() < max ? word_length(s) : s.size();
-    out.push_back(s.substr(0, n));
+    out.add(s.substr(0, n));
     s.remove_prefix(n);
   }
-  return out;
+  return out.to_list();
 }
 
-pieces split_words_backwards(std::string_view s, uint64_t max) {
-  pieces out;
+value split_words_backwards(machine& m, const value& self, uint64_t max) {
+  pieces out(m, self);
+  std::string_view s = self.bytes();
+  m.scan(s.size());
   for (s = strip_right(s); !s.empty(); s = strip_right(s)) {
     const size_t n = out.size() < max ? word_length_backwards(s) : s.size();
-    out.push_back(s.substr(s.size() - n));
+    out.add(s.substr(s.size() - n));
     s.remove_suffix(n);
   }
-  std::reverse(out.begin(), out.end());
-  return out;
+  return out.to_reversed_list();
 }
 
 template <bool backwards>
@@ -227,24 +255,24 @@ value split(machine& m, const value& self, args_t args) {
   const bound_arguments a("split", args, {{"sep"}, {"maxsplit"}});
   const int64_t limit = a.integer(1, -1);
   const uint64_t max = limit < 0 ? UINT64_MAX : static_cast<uint64_t>(limit);
-  m.work(self.bytes().size());
   const value* separator = a.unless_none(0);
   if (separator == nullptr) {
-    return to_list(
-        m, self,
-        backwards ? split_words_backwards(self.bytes(), max) : split_words(self.bytes(), max));
+    return backwards ? split_words_backwards(m, self, max) : split_words(m, self, max);
   }
   const std::string& s = require_text(*separator, "split").bytes;
   if (s.empty()) fail("split: the separator is empty");
-  return to_list(
-      m, self,
-      backwards ? split_at_backwards(self.bytes(), s, max) : split_at(self.bytes(), s, max));
+  return backwards ? split_at_backwards(m, self, s, max) : split_at(m, self, s, max);
 }
 
 value splitlines(machine& m, const value& self, args_t args) {
   const bound_arguments a("splitlines", args, {{"keepends"}});
-  m.work(self.bytes().size());
-  return to_list(m, self, split_lines(self.bytes(), a.truthy(0, false)));
+  const bool keep_ends = a.truthy(0, false);
+  m.scan(self.bytes().size());
+  pieces out(m, self);
+  for (size_t pos = 0; pos < self.bytes().size();) {
+    out.add(take_line(self.bytes(), pos, keep_ends));
+  }
+  return out.to_list();
 }
 
 template <bool backwards>
@@ -253,8 +281,7 @@ value partition(machine& m, const value& self, args_t args) {
   const std::string& separator = a.text(0).bytes;
   if (separator.empty()) fail("partition: the separator is empty");
   const std::string& s = self.bytes();
-  m.work(s.size());
-  const size_t at = backwards ? s.rfind(separator) : s.find(separator);
+  const size_t at = backwards ? find_last_text(m, s, separator) : find_text(m, s, separator);
   const value empty = like(m, self, "");
   if (at == npos) {
     return backwards ? m.make_tuple({empty, empty, self}) : m.make_tuple({self, empty, empty});
@@ -273,7 +300,7 @@ value join(machine& m, const value& self, args_t args) {
     if (!is_first) out += self.bytes();
     is_first = false;
     if (self.text().is_markup) {
-      out += escaped(to_str_value(m, *x).text());
+      out += escaped(m, to_str_value(m, *x).text());
     } else {
       out += require_text(*x, "join").bytes;
     }
@@ -286,7 +313,7 @@ value replace(machine& m, const value& self, args_t args) {
   const bound_arguments a("replace", args, {{nullptr, true}, {nullptr, true}, {nullptr}});
   const int64_t count = a.integer(2, -1);
   if (!self.text().is_markup) return replace_text(m, self.text(), a.text(0), a.text(1), count);
-  const value fresh = m.make_text(escaped(a.text(1)), true);
+  const value fresh = m.make_text(escaped(m, a.text(1)), true);
   return replace_text(m, self.text(), a.text(0), fresh.text(), count);
 }
 
@@ -301,6 +328,7 @@ uint64_t padding(machine& m, const value& self, int64_t width) {
 }
 
 std::string repeat(std::string_view s, uint64_t n) {
+  if (s.size() == 1) return std::string(n, s[0]);
   std::string out;
   for (uint64_t i = 0; i < n; ++i) out += s;
   return out;
@@ -314,10 +342,11 @@ value pad(machine& m, const value& self, args_t args) {
   const int64_t width = require_integer(a[0], "padding");
   const text* fill = a.get(1) != nullptr ? &a.text(1) : nullptr;
   std::string c = " ";
-  if (fill != nullptr) c = self.text().is_markup ? escaped(*fill) : fill->bytes;
+  if (fill != nullptr) c = self.text().is_markup ? escaped(m, *fill) : fill->bytes;
   if (count_code_points(c) != 1) fail("padding needs exactly one character");
   const uint64_t n = padding(m, self, width);
   if (n == 0) return self;
+  m.check_length(self.bytes().size() + n * c.size());
   // Where Python puts the odd one of a centred text.
   const uint64_t odd = n & static_cast<uint64_t>(width) & 1;
   const uint64_t before = where == side::left ? n : where == side::right ? 0 : n / 2 + odd;
@@ -345,13 +374,13 @@ bool all_are(std::string_view s) {
 template <bool (*holds)(char32_t)>
 value all(machine& m, const value& self, args_t args) {
   take_none("a predicate of str", args);
-  m.work(self.bytes().size());
+  m.scan(self.bytes().size());
   return !self.bytes().empty() && all_are<holds>(self.bytes());
 }
 
 value is_printable_text(machine& m, const value& self, args_t args) {
   take_none("isprintable", args);
-  m.work(self.bytes().size());
+  m.scan(self.bytes().size());
   return all_are<is_printable>(self.bytes());
 }
 
@@ -364,7 +393,7 @@ value is_ascii_text(machine&, const value& self, args_t args) {
 template <bool (*wanted)(char32_t), bool (*other)(char32_t)>
 value has_case(machine& m, const value& self, args_t args) {
   take_none("a predicate of str", args);
-  m.work(self.bytes().size());
+  m.scan(self.bytes().size());
   bool found = false;
   const std::string& s = self.bytes();
   for (size_t pos = 0; pos < s.size();) {
@@ -377,7 +406,7 @@ value has_case(machine& m, const value& self, args_t args) {
 
 value is_title_text(machine& m, const value& self, args_t args) {
   take_none("istitle", args);
-  m.work(self.bytes().size());
+  m.scan(self.bytes().size());
   bool found = false, in_word = false;
   const std::string& s = self.bytes();
   for (size_t pos = 0; pos < s.size();) {
@@ -459,6 +488,7 @@ value replace_text(machine& m, const text& s, const text& old, const text& fresh
   if (old.bytes.empty()) {
     // Between all characters, before the first and behind the last.
     for (; done < max; ++done) {
+      m.step();
       m.check_length(out.size() + fresh.bytes.size());
       out += fresh.bytes;
       if (pos == s.bytes.size()) break;
@@ -468,34 +498,32 @@ value replace_text(machine& m, const text& s, const text& old, const text& fresh
     }
   }
   for (; !old.bytes.empty() && done < max; ++done) {
-    const size_t at = s.bytes.find(old.bytes, pos);
-    if (at == npos) break;
-    out.append(s.bytes, pos, at - pos);
+    const size_t n = find_text(m, std::string_view(s.bytes).substr(pos), old.bytes);
+    if (n == npos) break;
+    m.step();
+    out.append(s.bytes, pos, n);
     m.check_length(out.size() + fresh.bytes.size());
     out += fresh.bytes;
-    pos = at + old.bytes.size();
+    pos += n + old.bytes.size();
   }
   out.append(s.bytes, pos);
   return m.make_text(std::move(out), s.is_markup);
 }
 
-std::vector<std::string_view> split_lines(std::string_view s, bool keep_ends) {
+std::string_view take_line(std::string_view s, size_t& pos, bool keep_end) {
   const auto is_break = [](char32_t c) {
     return (c >= 0x0a && c <= 0x0d) || (c >= 0x1c && c <= 0x1e) || c == 0x85 || c == 0x2028 ||
            c == 0x2029;
   };
-  pieces out;
-  size_t line = 0;
-  for (size_t pos = 0; pos < s.size();) {
+  const size_t line = pos;
+  while (pos < s.size()) {
     const size_t end = pos;
     const char32_t c = next_code_point(s, pos);
     if (!is_break(c)) continue;
     if (c == '\r' && pos < s.size() && s[pos] == '\n') ++pos;
-    out.push_back(s.substr(line, (keep_ends ? pos : end) - line));
-    line = pos;
+    return s.substr(line, (keep_end ? pos : end) - line);
   }
-  if (line < s.size()) out.push_back(s.substr(line));
-  return out;
+  return s.substr(line);
 }
 
 }  // namespace llmos::jinja

@@ -136,16 +136,21 @@ void append_utf8(std::string& out, char32_t c) {
   llmos::append_utf8(c, out);
 }
 
+void append_hex(std::string& out, uint32_t x, int digits) {
+  while (digits-- > 0) out += "0123456789abcdef"[(x >> (4 * digits)) & 15];
+}
+
 std::u32string decode(std::string_view s) {
   std::u32string out;
+  out.reserve(count_code_points(s));
   for (size_t pos = 0; pos < s.size();) out += next_code_point(s, pos);
   return out;
 }
 
-std::string encode(std::u32string_view s) {
-  std::string out;
-  for (const char32_t c : s) append_utf8(out, c);
-  return out;
+std::string shortened(std::string_view s, size_t max) {
+  if (s.size() <= max) return std::string(s);
+  while (max > 0 && is_continuation(s[max])) --max;
+  return std::string(s.substr(0, max)) + "\u2026";
 }
 
 std::string repair_utf8(std::string_view s) {
@@ -250,14 +255,29 @@ std::string_view strip_right(std::string_view s) {
   return strip_right_if(s, is_space);
 }
 
-std::string_view strip_left(std::string_view s, std::string_view chars) {
-  const std::u32string set = decode(chars);
-  return strip_left_if(s, [&](char32_t c) { return set.find(c) != std::u32string::npos; });
+character_set::character_set(std::string_view chars) {
+  for (size_t pos = 0; pos < chars.size();) {
+    const char32_t c = next_code_point(chars, pos);
+    if (c < ascii_.size()) {
+      ascii_[c] = true;
+    } else {
+      others_ += c;
+    }
+  }
+  std::sort(others_.begin(), others_.end());
 }
 
-std::string_view strip_right(std::string_view s, std::string_view chars) {
-  const std::u32string set = decode(chars);
-  return strip_right_if(s, [&](char32_t c) { return set.find(c) != std::u32string::npos; });
+bool character_set::contains(char32_t c) const {
+  if (c < ascii_.size()) return ascii_[c];
+  return std::binary_search(others_.begin(), others_.end(), c);
+}
+
+std::string_view strip_left(std::string_view s, const character_set& chars) {
+  return strip_left_if(s, [&](char32_t c) { return chars.contains(c); });
+}
+
+std::string_view strip_right(std::string_view s, const character_set& chars) {
+  return strip_right_if(s, [&](char32_t c) { return chars.contains(c); });
 }
 
 }  // namespace llmos::jinja

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -15,9 +16,12 @@ char32_t next_code_point(std::string_view s, size_t& pos);
 /// Decodes the code point before `pos` and moves `pos` to it. REQUIRES: pos > 0.
 char32_t previous_code_point(std::string_view s, size_t& pos);
 void append_utf8(std::string& out, char32_t c);
+/// Appends the last `digits` hexadecimal digits of x.
+void append_hex(std::string& out, uint32_t x, int digits);
 
 std::u32string decode(std::string_view s);
-std::string encode(std::u32string_view s);
+/// The text, or its beginning and an ellipsis if it is longer than `max` bytes.
+std::string shortened(std::string_view s, size_t max);
 /// The text with U+FFFD for every ill-formed sequence of bytes.
 std::string repair_utf8(std::string_view s);
 
@@ -42,10 +46,21 @@ std::string to_capitalized(std::string_view s);
 std::string to_title(std::string_view s);
 std::string to_swapped_case(std::string_view s);
 
+/// Some characters.
+class character_set {
+public:
+  explicit character_set(std::string_view chars);
+  bool contains(char32_t c) const;
+
+private:
+  std::array<bool, 128> ascii_{};
+  std::u32string others_;  // ascending
+};
+
 /// str.strip and its halves: without the characters of `chars`, by default whitespace.
 std::string_view strip_left(std::string_view s);
 std::string_view strip_right(std::string_view s);
-std::string_view strip_left(std::string_view s, std::string_view chars);
-std::string_view strip_right(std::string_view s, std::string_view chars);
+std::string_view strip_left(std::string_view s, const character_set& chars);
+std::string_view strip_right(std::string_view s, const character_set& chars);
 
 }  // namespace llmos::jinja

@@ -79,43 +79,44 @@ value constant_text(std::string bytes, bool is_markup) {
   return value(std::shared_ptr<const text>(std::move(out)));
 }
 
-const value* mapping::find(std::string_view key) const {
-  if (entries_.size() > linear_up_to) return find(constant_text(std::string(key)));
+const value* mapping::find(std::string_view key, machine* m) const {
+  if (entries_.size() > linear_up_to) return find(constant_text(std::string(key)), m);
   for (const auto& [k, x] : entries_) {
     if (k.is_text() && k.bytes() == key) return &x;
   }
   return nullptr;
 }
 
-const value* mapping::find(const value& key) const {
-  const size_t at = position_of(key);
+const value* mapping::find(const value& key, machine* m) const {
+  const size_t at = position_of(key, m);
   return at < entries_.size() ? &entries_[at].second : nullptr;
 }
 
-size_t mapping::position_of(const value& key) const {
-  const size_t h = hash_of(key);  // also refuses what cannot be a key
+size_t mapping::position_of(const value& key, machine* m) const {
+  const size_t h = hash_of(key, m);  // also refuses what cannot be a key
   if (entries_.size() <= linear_up_to) {
     const auto it = std::find_if(entries_.begin(), entries_.end(),
-                                 [&](const entry& e) { return equal(e.first, key); });
+                                 [&](const entry& e) { return equal(e.first, key, m); });
     return static_cast<size_t>(it - entries_.begin());
   }
-  index_new_entries();
+  index_new_entries(m);
   const auto [first, last] = by_hash_.equal_range(h);
   for (auto it = first; it != last; ++it) {
-    if (equal(entries_[it->second].first, key)) return it->second;
+    if (equal(entries_[it->second].first, key, m)) return it->second;
   }
   return entries_.size();
 }
 
-void mapping::index_new_entries() const {
+void mapping::index_new_entries(machine* m) const {
   for (size_t i = by_hash_.size(); i < entries_.size(); ++i) {
-    by_hash_.emplace(hash_of(entries_[i].first), i);
+    if (m != nullptr) m->step(4);
+    by_hash_.emplace(hash_of(entries_[i].first, m), i);
   }
 }
 
-void mapping::set(value key, value x) {
+void mapping::set(value key, value x, machine* m) {
   depth = std::max({depth, x.depth() + 1, key.depth() + 1});
-  const size_t at = position_of(key);
+  const size_t at = position_of(key, m);
   if (at < entries_.size()) {
     entries_[at].second = std::move(x);
   } else {

@@ -1,11 +1,11 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -14,6 +14,7 @@
 
 namespace llmos::jinja {
 
+class machine;
 class object;
 class value;
 
@@ -39,13 +40,16 @@ struct sequence {
 class mapping {
 public:
   using entry = std::pair<value, value>;
+  /// Memory of an entry and its place in the index, roughly.
+  static constexpr uint64_t entry_bytes = 112;
 
   const std::vector<entry>& entries() const { return entries_; }
-  /// The value under `key`, or nullptr. Throws for keys that Python cannot hash.
-  const value* find(const value& key) const;
-  const value* find(std::string_view key) const;
+  /// The value under `key`, or nullptr. Throws for keys that Python cannot hash. The work counts on
+  /// `m` if it is given, here and below.
+  const value* find(const value& key, machine* m) const;
+  const value* find(std::string_view key, machine* m) const;
   /// Adds, or replaces the value under an equal key.
-  void set(value key, value x);
+  void set(value key, value x, machine* m);
 
   uint32_t depth = 1;
   memory_claim claim;
@@ -53,11 +57,12 @@ public:
 private:
   static constexpr size_t linear_up_to = 16;  // Below, comparing keys beats hashing them.
 
-  size_t position_of(const value& key) const;  // entries_.size() if absent
-  void index_new_entries() const;
+  size_t position_of(const value& key, machine* m) const;  // entries_.size() if absent
+  void index_new_entries(machine* m) const;
 
   std::vector<entry> entries_;
-  mutable std::unordered_multimap<size_t, size_t> by_hash_;
+  // Ordered, so that keys of a hostile template cannot all fall into one bucket.
+  mutable std::multimap<size_t, size_t> by_hash_;
 };
 
 /// Where an undefined value came from: the text of the error that its use raises.
@@ -66,6 +71,7 @@ struct undefined_origin {
   source from = source::other;
   std::string name;                 ///< The name, or the whole text for `other`.
   const char* type_name = nullptr;  ///< Type of the value that lacks `name`.
+  memory_claim claim;
 
   std::string message() const;
 };
