@@ -231,6 +231,15 @@ ERRORS = r"""
 {{ dict(**5) }}
 {{ dict(**{1: 2}) }}
 {{ dict(a=1, **{'a': 2}) }}
+{{ '%é' % 1 }}
+{{ '%日' % () }}
+{{ '{!é}'.format(1) }}
+{{ {[1]: 2} }}
+{{ {(1, [2]): 3} }}
+{{ {}.get([1]) }}
+{{ [] in {} }}
+{{ [[1]]|unique|list }}
+{{ dict([([1], 2)]) }}
 """
 
 SYNTAX_ERRORS = r"""
@@ -445,6 +454,16 @@ STATEMENTS = [
     "{{ dict(a=1, b=2) }}{{ dict([('x', 1), ['y', 2]]) }}{{ dict({'a': 1}, a=2) }}{{ dict() }}",
     "{{ dict(d, **{'zz': 1})|length }}{{ dict(a=1).a }}",
     "{% macro m(a, b, c) %}{{ a }}{{ b }}{{ c }}{% endmacro %}{{ m(*[1, 2], c=3) }}{{ m(1, **{'c': 3, 'b': 2}) }}",
+    "{{ strftime_now('%%f%f%z|%Z%%|%é|%') }}",
+    "{{ 1 if 1 if 0 else 2 }}{{ 1 if 0 if 1 }}{{ 1 if 1 if 1 }}{{ 1 if 0 if 0 else 2 if 0 if 1 else 3 }}{{ (1 if 1 if 0) is defined }}",
+    "{% set ns = namespace() %}{% for q in [1, 2, 3] %}{% set ns.l = loop %}{% endfor %}{{ ns.l.index }}{{ ns.l.previtem }}{{ ns.l.last }}{{ ns.l.length }}{{ ns.l.nextitem is defined }}{{ ns.l.cycle('a', 'b') }}",
+    "{% set ns = namespace() %}{% for q in nested %}{% for r in q %}{% set ns.r = loop %}{% endfor %}{% set ns.l = loop %}{% endfor %}{{ ns.l.previtem }}{{ ns.r.previtem }}{{ ns.l.changed(1) }}{{ ns.l.previtem[1] }}",
+    "{% macro m(a, b) %}{{ a }}{{ b }}{{ kwargs }}{% endmacro %}{{ m(**{'a': 1, 'b': 2, 'c': 3}) }}{{ m(1, *[2], z=3, **{'y': 4}) }}",
+    "{% if i %}{% if 0 %}{% set a = 1 %}{% elif i %}{% if i %}{% set a = 2 %}{% set b = a %}{% endif %}{{ a }}{% endif %}{{ b }}{% else %}{% set c = 1 %}{% endif %}{{ a }}{{ b }}{{ c is defined }}",
+    "{% for q in l %}{% if q > 1 %}{% if q > 2 %}{% set s = q %}{% else %}{% set x = s %}{% endif %}{{ s }}{{ x }}{% endif %}{{ s }}{% endfor %}{{ s }}{{ x }}",
+    "{% if 0 %}{% set s = 1 %}{% elif 0 %}{% set x = 2 %}{{ s }}{% elif 1 %}{{ s }}{{ x }}{% set i = x %}{% endif %}{{ s }}{{ x }}{{ i }}",
+    "{{ dict(range(40)|batch(2)) }}{{ dict(range(40)|batch(2))[20] }}{{ dict(range(40)|batch(2)).get(21) }}{{ 38.0 in dict(range(40)|batch(2)) }}",
+    "{{ range(40)|map('string')|unique|join }}{{ [(1, 2), (1, 2.0), (2, 1), none, none]|unique|list }}{{ (range(20)|list + range(20)|list)|unique|sum }}",
     "{{ strftime_now('%d %b %Y') }} {{ strftime_now('%Y-%m-%d %H:%M:%S') }} {{ strftime_now('%A %j %%') }}",
     "{{ namespace is callable }}{{ range is callable }}{{ missing is callable }}{{ s is callable }}",
     "{% if users[0].name == 'Zoë' and users[1]['age'] < 10 %}ok{% endif %}",
@@ -621,6 +640,11 @@ METHODS = r"""
 {{ d.get('a') }} {{ d.get('zz') }} {{ d.get('zz', 5) }} {{ d.keys()|list }} {{ d.values()|list }} {{ d.items()|list }} {{ d.copy() == d }} {{ {}.get('a', {}).get('b', 'deep') }} {{ d.get('zz') is none }}
 {{ l.count(1) }} {{ l.index(2) }} {{ (1, 2, 1).count(1) }} {{ (1, 2).index(2) }} {{ l.copy() }} {{ [1, 1.0, true].count(1) }} {{ l.index(1, 1) }}
 {{ s.upper().lower().title().split(' ')[0].strip('H') }}
+{{ ('ab' * 40).find('ba' * 20) }} {{ ('ab' * 40).rfind('ab' * 20) }} {{ ('x' * 50 ~ 'yz').rfind('x' * 40 ~ 'y') }} {{ ('a' * 90).rfind('a' * 40 ~ 'b') }} {{ ('日' * 40).rindex('日' * 20) }} {{ ('日' * 40).find('日' * 20, 7) }} {{ 'b'.rfind('b' * 40) }}
+{{ ('a' * 40 ~ 'b') in ('a' * 90) }} {{ ('a' * 40 ~ 'b') in ('a' * 90 ~ 'b') }} {{ ('ab' * 40).count('ab' * 20) }} {{ ('ab' * 40).replace('ba' * 20, '-') }} {{ ('ab' * 40).partition('b' ~ 'ab' * 20) }} {{ ('ab' * 40).rpartition('b' ~ 'ab' * 20) }}
+{{ 'aaa'.rsplit('aa') }} {{ 'aaaaa'.rsplit('aa', 1) }} {{ 'a--b--c'.rsplit('--', 1) }} {{ ('ab' * 30 ~ 'c').rsplit('ba' * 10) }} {{ 'é日é日é'.rsplit('日') }} {{ 'é日é'.rsplit('é') }} {{ 'a'.rsplit('a') }} {{ 'x'.rsplit('xx', 0) }}
+{{ 'xéx日'.strip('x日') }} {{ 'ééa'.lstrip('éa') }} {{ 'aé'.rstrip('éé') }} {{ 'a'.strip('') }} {{ '😀a😀'.strip('😀') }} {{ 'é'.strip('日') }}
+{{ uni[-3:] }} {{ uni[5:-5] }} {{ uni[-1] }} {{ uni[12] }} {{ uni[-2::-3] }} {{ uni.find('日', 3, -2) }} {{ uni.startswith('日', -7) }} {{ uni.endswith('é', 3, -1) }} {{ uni.count('', 20) }} {{ s[::-2] }} {{ uni|truncate(9, true, '', 0) }}
 """
 
 
