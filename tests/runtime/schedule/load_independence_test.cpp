@@ -145,7 +145,9 @@ TEST_SUITE("runtime.schedule.load_independence") {
     shape.head_dim = 32;
     shape.n_ff = 256;
     const auto m = test::make_random_model(shape);
-    for (uint32_t seed = 0; seed < 200; ++seed) check_mix(m, seed, 300, 20);
+    const auto full = test::scaled(1000) == 1000;
+    const uint32_t mixes = full ? 200 : 20;
+    for (uint32_t seed = 0; seed < mixes; ++seed) check_mix(m, seed, 300, 20);
   }
 
   TEST_CASE("a request's logits do not depend on how it is run (default model)") {
