@@ -1,5 +1,6 @@
 """What the script tests share: a runner that ends with the line tools/test adds up."""
 import pathlib
+import signal
 import sys
 import unittest
 
@@ -8,7 +9,15 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(ROOT / "tools"))
 
 
+def heed_signals():
+    """A test run started by nohup or in the background ignores signals, and its children would."""
+    for number in (signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def main():
+    heed_signals()
     result = unittest.main(argv=[sys.argv[0], "-v"], exit=False).result
     bad, skipped = len(result.failures) + len(result.errors), len(result.skipped)
     print(f"{result.testsRun - bad - skipped} passed, {bad} failed, {skipped} skipped")
