@@ -9,7 +9,7 @@ constexpr const char* names[] = {"none",          "invalid_argument",  "not_foun
                                  "io_error",      "bad_file",          "unsupported",
                                  "over_context",  "out_of_memory",     "overloaded",
                                  "cancelled",     "deadline_exceeded", "shutting_down",
-                                 "engine_failed", "internal"};
+                                 "engine_failed", "over_limit",        "internal"};
 }
 static_assert(std::size(names) == static_cast<size_t>(ec::count_));
 

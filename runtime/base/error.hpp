@@ -20,6 +20,7 @@ enum class ec : uint8_t {
   deadline_exceeded,  ///< The request's deadline passed.
   shutting_down,      ///< The system is draining; no new work.
   engine_failed,      ///< The engine died too often to finish the request.
+  over_limit,         ///< An input costs more than a fixed limit allows; make it smaller.
   internal,           ///< A bug in llmos; the text says where.
   count_,             ///< Number of codes; keep last.
 };

@@ -29,7 +29,7 @@ const char* hint_for(ec code) {
   switch (code) {
     case ec::bad_file: return "use another template or a newer copy of the model";
     case ec::unsupported: return "use another template";
-    case ec::overloaded: return "shorten the conversation or use another template";
+    case ec::over_limit: return "shorten the conversation or use another template";
     default: return "change the messages to what the template expects";
   }
 }
@@ -68,9 +68,9 @@ std::string run(const jinja::program& program, const template_input& input, jinj
 result<chat_template> chat_template::parse(std::string source) {
   if (source.size() > max_source_bytes) {
     return failure{
-        ec::overloaded,
+        ec::over_limit,
         "chat template: it is longer than " + std::to_string(max_source_bytes) + " bytes",
-        hint_for(ec::overloaded)};
+        hint_for(ec::over_limit)};
   }
   if (first_invalid_utf8(source)) {
     return failure{ec::bad_file, "chat template: it is not UTF-8", hint_for(ec::bad_file)};

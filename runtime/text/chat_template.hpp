@@ -41,11 +41,11 @@ public:
   /// Far more than a template needs: a parsed one can take two hundred times the memory.
   static constexpr size_t max_source_bytes = 256u << 10;
 
-  /// Errors: bad_file with line and column, unsupported naming the tag, filter or test, overloaded
+  /// Errors: bad_file with line and column, unsupported naming the tag, filter or test, over_limit
   /// for what is too long or nests too deeply.
   static result<chat_template> parse(std::string source);
 
-  /// Errors: invalid_argument (raise_exception's text, undefined use), overloaded (a limit).
+  /// Errors: invalid_argument (raise_exception's text, undefined use), over_limit (a limit).
   result<std::string> render(const template_input& input, const template_limits& limits = {}) const;
 
   const std::string& source() const;

@@ -1,5 +1,7 @@
 #include "runtime/text/tokenizer.hpp"
 
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 #include <array>
 #include <utility>
@@ -139,6 +141,10 @@ private:
 };
 
 result<std::shared_ptr<const tokenizer>> make_bpe(const vocabulary_source& source) {
+  if (!source.pre) {
+    spdlog::warn("{} says nothing of tokenizer.ggml.pre: its texts are split as by \"default\"",
+                 source.general_name.empty() ? "the vocabulary" : source.general_name);
+  }
   LLMOS_TRY(auto pieces, pre_tokenizer::make(source.pre.value_or("default")));
   LLMOS_TRY(auto v, check_vocabulary(source, pieces.adds_bos()));
   LLMOS_TRY(auto encoder, bpe_encoder::make(v, source.merges, std::move(pieces)));

@@ -122,7 +122,7 @@ std::optional<std::string> render(const chat_template& t, const template_input& 
     return *got;
   }
   check_error(got.error(), t.source());
-  if (got.error().code == ec::overloaded) return std::nullopt;
+  if (got.error().code == ec::over_limit) return std::nullopt;
   return got.error().text;
 }
 

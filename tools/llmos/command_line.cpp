@@ -31,7 +31,8 @@ std::string default_config_path() {
 exit_code exit_code_of(ec code) {
   switch (code) {
     case ec::invalid_argument:
-    case ec::over_context: return exit_code::usage;
+    case ec::over_context:
+    case ec::over_limit: return exit_code::usage;
     case ec::not_found:
     case ec::io_error:
     case ec::bad_file:

@@ -65,7 +65,7 @@ def error_kind(e):
         return "bad_file" if closes else "unsupported"
     if isinstance(e, (jinja2.TemplateSyntaxError, SyntaxError)):
         return "bad_file"
-    return "overloaded" if "Range too big" in message else "invalid_argument"
+    return "over_limit" if "Range too big" in message else "invalid_argument"
 
 
 def render(source, variables):
@@ -73,7 +73,7 @@ def render(source, variables):
     try:
         return {"output": ENVIRONMENT.from_string(source).render(**variables)}
     except RecursionError:
-        return {"error": "overloaded"}
+        return {"error": "over_limit"}
     except Exception as e:  # whatever Python raises is the answer
         out = {"error": error_kind(e)}
         if type(e) is jinja2.exceptions.TemplateError:

@@ -13,7 +13,7 @@ void fail_unsupported(std::string text) {
 }
 
 void fail_limit(std::string text) {
-  throw fault{ec::overloaded, std::move(text)};
+  throw fault{ec::over_limit, std::move(text)};
 }
 
 }  // namespace llmos::jinja

@@ -21,7 +21,7 @@ struct fault {
 [[noreturn]] void fail(std::string text);
 /// Valid Jinja that this build does not know: unsupported.
 [[noreturn]] void fail_unsupported(std::string text);
-/// A limit of `template_limits` is reached: overloaded.
+/// A limit of `template_limits` is reached: over_limit.
 [[noreturn]] void fail_limit(std::string text);
 
 }  // namespace llmos::jinja

@@ -76,7 +76,7 @@ void token_stream::fail_unsupported_at(const token& where, std::string text) con
 token_stream::nesting::nesting(token_stream& s) : stream_(s) {
   constexpr uint32_t max_depth = template_limits{}.max_depth;
   if (s.depth_ >= max_depth) {
-    throw fault{ec::overloaded, "the template nests deeper than " + std::to_string(max_depth),
+    throw fault{ec::over_limit, "the template nests deeper than " + std::to_string(max_depth),
                 s.current().line, s.current().column};
   }
   ++s.depth_;

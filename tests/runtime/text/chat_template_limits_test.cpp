@@ -61,7 +61,7 @@ TEST_SUITE("runtime.text.chat_template_limits") {
     for (const std::string& source : sources) {
       CAPTURE(source.substr(0, 40));
       const failure e = parse_error(source);
-      CHECK(e.code == ec::overloaded);
+      CHECK(e.code == ec::over_limit);
       CHECK_MESSAGE(e.text.ends_with(": the template nests deeper than 128"), e.text);
     }
   }
@@ -105,7 +105,7 @@ TEST_SUITE("runtime.text.chat_template_limits") {
     };
     for (const std::string& source : sources) {
       CAPTURE(source);
-      CHECK(render_error(source).code == ec::overloaded);
+      CHECK(render_error(source).code == ec::over_limit);
     }
   }
 
@@ -123,7 +123,7 @@ TEST_SUITE("runtime.text.chat_template_limits") {
     const size_t n = chat_template::max_source_bytes;
     CHECK(chat_template::parse(std::string(n, 'a')).ok());
     const failure e = parse_error(std::string(n + 1, 'a'));
-    CHECK(e.code == ec::overloaded);
+    CHECK(e.code == ec::over_limit);
     CHECK(e.text == "chat template: it is longer than 262144 bytes");
   }
 
@@ -180,7 +180,7 @@ TEST_SUITE("runtime.text.chat_template_limits") {
     for (const row& r : rows) {
       CAPTURE(r.source);
       const failure e = render_error(r.source, r.limits);
-      CHECK(e.code == ec::overloaded);
+      CHECK(e.code == ec::over_limit);
       CHECK_MESSAGE(e.text.find(r.text) != std::string::npos, e.text);
     }
   }
@@ -272,7 +272,7 @@ TEST_SUITE("runtime.text.chat_template_limits") {
     for (const std::string& x : work) {
       CAPTURE(x);
       const std::string source = loop(x);
-      CHECK(render_error(source, few_steps).code == ec::overloaded);
+      CHECK(render_error(source, few_steps).code == ec::over_limit);
     }
   }
 
@@ -290,11 +290,11 @@ TEST_SUITE("runtime.text.chat_template_limits") {
     for (const std::string& body : bodies) {
       CAPTURE(body.substr(0, 40));
       const std::string loop = "{% for i in range(1000) %}" + body + "{% endfor %}";
-      CHECK(render_error(loop, few_steps).code == ec::overloaded);
+      CHECK(render_error(loop, few_steps).code == ec::over_limit);
       const std::string macro = "{% macro m() %}" + body + "{% endmacro %}";
       CHECK(
           render_error(macro + "{% for i in range(1000) %}{{ m() }}{% endfor %}", few_steps).code ==
-          ec::overloaded);
+          ec::over_limit);
     }
   }
 
@@ -313,7 +313,7 @@ TEST_SUITE("runtime.text.chat_template_limits") {
     };
     for (const std::string& source : sources) {
       CAPTURE(source);
-      CHECK(render_error(source, few_steps).code == ec::overloaded);
+      CHECK(render_error(source, few_steps).code == ec::over_limit);
     }
   }
 
@@ -371,7 +371,7 @@ TEST_SUITE("runtime.text.chat_template_limits") {
       const allocation_meter meter;
       const auto got = parsed->render({}, limits);
       CHECK(meter.peak_bytes() <= most);
-      CHECK((!got.ok() && got.error().code == ec::overloaded));
+      CHECK((!got.ok() && got.error().code == ec::over_limit));
     }
   }
 
@@ -397,6 +397,6 @@ TEST_SUITE("runtime.text.chat_template_limits") {
   TEST_CASE("input that nests too deeply is refused") {
     json deep = 1;
     for (int i = 0; i < 300; ++i) deep = json::array({deep});
-    CHECK(render_error("{{ x }}", {}, {{"x", deep}}).code == ec::overloaded);
+    CHECK(render_error("{{ x }}", {}, {{"x", deep}}).code == ec::over_limit);
   }
 }
