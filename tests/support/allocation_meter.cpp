@@ -38,7 +38,11 @@ void count_freed(size_t size) {
 
 #ifdef LLMOS_TEST_ASAN
 
-#include <sanitizer/allocator_interface.h>
+// As in <sanitizer/allocator_interface.h>, which clang brings and GCC does not.
+extern "C" int __sanitizer_install_malloc_and_free_hooks(void (*on_malloc)(const volatile void*,
+                                                                           size_t),
+                                                         void (*on_free)(const volatile void*));
+extern "C" size_t __sanitizer_get_allocated_size(const volatile void* memory);
 
 namespace {
 
@@ -48,7 +52,7 @@ void on_malloc(const volatile void*, size_t size) {
 
 void on_free(const volatile void* memory) {
   if (memory == nullptr) return;
-  count_freed(__sanitizer_get_allocated_size(const_cast<const void*>(memory)));
+  count_freed(__sanitizer_get_allocated_size(memory));
 }
 
 const int installed = __sanitizer_install_malloc_and_free_hooks(on_malloc, on_free);

@@ -12,4 +12,15 @@ inline int scaled(int n) {
   return is_full || n < 1000 ? n : n / 10;
 }
 
+/// Cases that take seconds take minutes under sanitizers: there only a part of them runs.
+constexpr bool is_sanitized() {
+#if defined(__SANITIZE_ADDRESS__)
+  return true;
+#elif defined(__has_feature)
+  return __has_feature(address_sanitizer);
+#else
+  return false;
+#endif
+}
+
 }  // namespace llmos::test

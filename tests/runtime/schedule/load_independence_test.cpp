@@ -146,7 +146,7 @@ TEST_SUITE("runtime.schedule.load_independence") {
     shape.n_ff = 256;
     const auto m = test::make_random_model(shape);
     const auto full = test::scaled(1000) == 1000;
-    const uint32_t mixes = full ? 200 : 20;
+    const uint32_t mixes = full || !test::is_sanitized() ? 200 : 20;
     for (uint32_t seed = 0; seed < mixes; ++seed) check_mix(m, seed, 300, 20);
   }
 
