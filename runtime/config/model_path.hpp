@@ -15,11 +15,15 @@ struct model_file {
   uint64_t bytes = 0;
 };
 
-/// The GGUF files of the models folder, by name. A missing folder is an empty list.
+/// Whether the models folder can be read; one that is not there can. Errors: io_error.
+result<void> check_models_folder(const node_config& config);
+
+/// The GGUF files of the models folder, by name. A folder that cannot be read is an empty list.
 std::vector<model_file> list_model_files(const node_config& config);
 
 /// What a user means by a model's name: an existing path, else a file of the models folder with
-/// or without ".gguf"; empty is the default model. Errors: not_found naming the known models.
+/// or without ".gguf"; empty is the default model. Errors: not_found naming the known models,
+/// io_error when the operating system does not let us look.
 result<model_file> find_model_file(const node_config& config, const std::string& name);
 
 }  // namespace llmos

@@ -51,7 +51,7 @@ failure error_at(std::string_view name, text_place place, std::string_view text,
 
 /// Limits of what a person may write by hand.
 constexpr uint32_t max_yaml_depth = 32;
-constexpr uint64_t max_yaml_bytes = 1u << 20;  ///< Of a file: its tree takes many times as much.
+constexpr uint64_t max_yaml_bytes = 512u << 10;  ///< Of a file: its tree takes many times as much.
 
 /// The text of a YAML file; `mend`: what to do about one that is too large. Errors: not_found,
 /// io_error, bad_file when it holds more than max_yaml_bytes.

@@ -36,7 +36,7 @@ struct job_item {
 /// An item has `prompt` or `messages`, and may have id, model, system, raw, deadline_ms, sampling
 /// and variables. Texts may hold `{{ variables }}`; a value that is exactly one takes the
 /// variable's value with its type: `temperature: "{{ t }}"`, `messages: "{{ messages }}"`. The YAML
-/// file may have 1 MiB; more items than fit belong into a file that items_from names.
+/// file may have 512 KiB; more items than fit belong into a file that items_from names.
 struct batch_job {
   std::string path;    ///< Of the job file.
   std::string output;  ///< Path of the output file, "-" for standard output, empty for none.

@@ -16,6 +16,7 @@ struct models_options {};
 
 exit_code run(const models_options&, const global_options& global) {
   LLMOS_CLI_TRY(const auto config, effective_config(global));
+  LLMOS_CLI_TRY_VOID(check_models_folder(config));
   auto files = list_model_files(config);
   if (files.empty()) {
     write_error("No models in " + models_folder(config) +

@@ -109,7 +109,7 @@ TEST_SUITE("runtime.config.node_config") {
     CHECK(load_node_config(folder.file("")).error().code == ec::io_error);
     const auto huge = folder.write("huge.yaml", "a: " + std::string(100u << 20, 'x'));
     CHECK(load_node_config(huge).error().text ==
-          huge + " has 104857603 bytes; a YAML file may have 1048576");
+          huge + " has 104857603 bytes; a YAML file may have 524288");
     const auto junk = folder.write("junk.yaml",
                                    "\x7f"
                                    "ELF\x02\x01");

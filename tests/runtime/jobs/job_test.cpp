@@ -316,18 +316,18 @@ items:
           folder.file("b.csv") + ":2:1: a quoted field that never ends");
   }
 
-  TEST_CASE("a job file has at most 1 MiB") {
+  TEST_CASE("a job file has at most 512 KiB") {
     const test::temp_dir folder;
     const auto filled = [&](size_t bytes) {
       const std::string text = "items: [{prompt: a}]\n#";
       return folder.write("job.yaml", text + std::string(bytes - text.size(), '.'));
     };
-    CHECK(load_job(filled(1 << 20), {}).ok());
-    const auto path = filled((1 << 20) + 1);
+    CHECK(load_job(filled(512 << 10), {}).ok());
+    const auto path = filled((512 << 10) + 1);
     const auto got = load_job(path, {});
     REQUIRE(!got.ok());
     CHECK(got.error().code == ec::bad_file);
-    CHECK(got.error().text == path + " has 1048577 bytes; a YAML file may have 1048576");
+    CHECK(got.error().text == path + " has 524289 bytes; a YAML file may have 524288");
     CHECK(got.error().hint.find("items_from") != std::string::npos);
   }
 
