@@ -1,5 +1,6 @@
 #include "actors/error.hpp"
 
+#include <spdlog/spdlog.h>
 #include <caf/sec.hpp>
 
 namespace llmos {
@@ -21,6 +22,11 @@ failure to_failure(const caf::error& x) {
     return {ec::deadline_exceeded, "a part of the system did not answer in time", "retry"};
   }
   return {ec::internal, "a part of the system failed: " + caf::to_string(x), "retry"};
+}
+
+void log_lost_cancel(const caf::error& x) {
+  const auto why = to_failure(x);
+  if (why.code != ec::not_found) spdlog::warn("a request was not cancelled: {}", why.text);
 }
 
 void register_messages(caf::actor_system_config& config) {

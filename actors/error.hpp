@@ -13,6 +13,10 @@ namespace llmos {
 caf::error to_error(const failure& x);
 failure to_failure(const caf::error& x);
 
+/// What becomes of a cancel's answer. A request that has just ended by itself is not found, and its
+/// terminal message is on its way: only another error is logged.
+void log_lost_cancel(const caf::error& x);
+
 /// Registers message types and the error category; every actor system of ours starts with it.
 void register_messages(caf::actor_system_config& config);
 

@@ -5,6 +5,15 @@
 
 namespace llmos {
 
+namespace {
+
+/// A queue behind the kernel was full: nothing of the item was computed.
+bool is_overloaded(const outcome& x) {
+  return !x.done && x.error.code == ec::overloaded;
+}
+
+}  // namespace
+
 job_run::job_run(const batch_job& job, const std::vector<bool>& is_done) : job_(job) {
   LLMOS_CHECK(is_done.empty() || is_done.size() == job.items.size());
   counts_.total = job.items.size();
@@ -38,8 +47,7 @@ std::optional<ended_item> job_run::refused(size_t index, failure why) {
   --num_sent_;
   if (is_stopped_) return std::nullopt;
   if (why.code == ec::overloaded) {
-    waiting_.push_front(index);
-    is_paused_ = true;
+    wait_again(index);
     return std::nullopt;
   }
   ++counts_.failed;
@@ -68,12 +76,21 @@ std::optional<ended_item> job_run::on_failed(request_id id, const failure& why) 
   return close(it);
 }
 
+void job_run::wait_again(size_t index) {
+  waiting_.push_front(index);
+  is_paused_ = true;
+}
+
 std::optional<ended_item> job_run::close(open_map::iterator it) {
   auto& request = it->second;
   if (!request.index || !request.has_ended) return std::nullopt;
   ended_item ended{*request.index, std::move(request.what)};
   open_.erase(it);
   --num_accepted_;
+  if (!is_stopped_ && is_overloaded(ended.what)) {
+    wait_again(ended.index);
+    return std::nullopt;
+  }
   is_paused_ = false;
   auto& done = ended.what.done;
   if (done && done->reason == finish_reason::cancelled) {

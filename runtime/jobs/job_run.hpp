@@ -22,8 +22,9 @@ struct ended_item {
 /// requests and writes the lines.
 ///
 ///   waiting ──next──▶ sent ──accepted──▶ running ──done, failed──▶ ended
-///      ▲               │ refused
-///      └──overloaded───┴──otherwise──▶ ended
+///      ▲               │ refused             │ failed
+///      └──overloaded───┴──otherwise──▶ ended │
+///      └──overloaded─────────────────────────┘
 ///
 /// Chunks and the terminal message of a request may come before its `accepted`: they are kept.
 class job_run {
@@ -34,8 +35,8 @@ public:
   /// The next item to send, or nothing: all are sent, `concurrency` are open, or sending pauses.
   std::optional<size_t> next();
 
-  /// The node's answer to a sent item. An overloaded node gets it again later: sending pauses
-  /// until something ends, or `resume`.
+  /// The node's answer to a sent item. An overloaded node gets it again later, as when it accepted
+  /// the item and failed it for that reason: sending pauses until something ends, or `resume`.
   std::optional<ended_item> accepted(size_t index, request_id id);
   std::optional<ended_item> refused(size_t index, failure why);
 
@@ -65,6 +66,7 @@ private:
   using open_map = std::map<request_id, open_request>;
 
   std::optional<ended_item> close(open_map::iterator it);
+  void wait_again(size_t index);
 
   const batch_job& job_;
   std::deque<size_t> waiting_;

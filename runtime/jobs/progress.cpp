@@ -1,5 +1,6 @@
 #include "runtime/jobs/progress.hpp"
 
+#include <algorithm>
 #include <cstdio>
 
 namespace llmos {
@@ -9,6 +10,7 @@ namespace {
 constexpr uint64_t redraw_ms = 100;
 constexpr uint64_t silence_ms = 10'000;
 constexpr size_t bar_width = 24;
+constexpr size_t line_width = 79;  // of the narrowest usual terminal, less the cursor
 constexpr const char* clear_line = "\r\x1b[K";
 
 std::string rate_text(double per_second, const char* what) {
@@ -56,11 +58,16 @@ std::string progress_text(const job_counts& x, uint64_t elapsed_ms) {
   return out;
 }
 
+/// The bar gets what the text leaves of the line, and goes when that is too little.
 std::string progress_meter::bar(const job_counts& x, uint64_t elapsed_ms) const {
-  const size_t filled = x.total == 0 ? bar_width : x.ended() * bar_width / x.total;
+  const auto text = progress_text(x, elapsed_ms);
+  const size_t room = line_width - std::min(line_width, text.size() + 3);
+  const size_t width = std::min(bar_width, room);
+  if (width < 4) return clear_line + text.substr(0, line_width);
+  const size_t filled = x.total == 0 ? width : x.ended() * width / x.total;
   std::string out = clear_line;
-  out.append("[").append(filled, '#').append(bar_width - filled, '.').append("] ");
-  return out += progress_text(x, elapsed_ms);
+  out.append("[").append(filled, '#').append(width - filled, '.').append("] ");
+  return out += text;
 }
 
 std::string progress_meter::update(const job_counts& x, uint64_t elapsed_ms) {

@@ -64,7 +64,13 @@ result<std::optional<job_file>> open_output(const batch_options& o, const batch_
   return std::optional<job_file>{std::move(file)};
 }
 
-/// Runs the job to its end; the first signal stops it, the second kills the program.
+void say_draining(bool is_terminal) {
+  write_error(std::string{is_terminal ? "\n" : ""} +
+              "llmos: finishing what runs; once more cancels it\n");
+}
+
+/// Runs the job to its end. The first signal lets what runs come to its end (kernel.drain_ms), the
+/// second cancels it, the third kills the program.
 std::pair<batch_end, int> run_job(node& system, interrupts& signals, batch_args args,
                                   console_io io) {
   auto promise = std::make_shared<std::promise<batch_end>>();
@@ -73,13 +79,19 @@ std::pair<batch_end, int> run_job(node& system, interrupts& signals, batch_args 
     promise->set_value({counts, why});
     signals.notify();
   };
+  const bool is_terminal = io.is_terminal;
   args.find_kernel = [&system] { return system.kernel(); };
   args.listener = std::make_shared<batch_console>(args.job, args.is_done, std::move(io));
   auto gateway = system.system().spawn<caf::detached>(batch, std::move(args));
   const int signal = signals.wait();
   if (signal != 0) {
-    signals.release();
-    caf::anon_send(gateway, atom::cancel_v);
+    caf::anon_send(gateway, atom::drain_v,
+                   caf::timespan{std::chrono::milliseconds{system.config().kernel.drain_ms}});
+    say_draining(is_terminal);
+    if (signals.wait() != 0) {
+      signals.release();
+      caf::anon_send(gateway, atom::cancel_v);
+    }
   }
   gateway = nullptr;  // or the system's end waits for it
   return {end.get(), signal};
@@ -142,7 +154,7 @@ void add_batch(command_line& line) {
         "A job is a YAML file: model, concurrency, output, print, defaults, and items or\n"
         "items_from (a .csv or .jsonl file, one item per row, for {{ variables }}). A value\n"
         "that is exactly one {{ variable }} takes its JSON value: a number, a list of messages.\n"
-        "Each item ends as one line of JSON in the output. The YAML may have 1 MiB: many items\n"
+        "Each item ends as one line of JSON in the output. The YAML may have 512 KiB: many items\n"
         "belong into items_from. See configs/jobs/.\n\n"
         "Exit status 1: an item failed, or nobody reads standard output any more.\n\n"
         "Examples:\n"

@@ -53,8 +53,7 @@ void run_client_state::cancel() {
   const auto kernel = args_.find_kernel();  // perhaps not the one that accepted the request
   if (!kernel) return;                      // a node without one ends its requests itself
   self->request(kernel, answer_timeout, atom::cancel_v, *id_)
-      .then([](caf::ok_atom) {},
-            [](caf::error&) {});  // it has just ended by itself: its terminal message is here
+      .then([](caf::ok_atom) {}, log_lost_cancel);
 }
 
 void run_client_state::finish() {

@@ -52,12 +52,11 @@ void batch_state::refused(size_t index, const caf::error& e) {
     kernel_ = nullptr;
     why.code = ec::overloaded;
   }
-  auto item = run_->refused(index, std::move(why));
-  if (run_->is_paused()) self->delayed_send(self, pause, atom::submit_v);
-  ended(std::move(item));
+  ended(run_->refused(index, std::move(why)));
 }
 
 void batch_state::send_again() {
+  is_alarm_set_ = false;
   if (!kernel_) kernel_ = args_.find_kernel();
   run_->resume();
   send_waiting();
@@ -84,14 +83,27 @@ void batch_state::ended(std::optional<ended_item> item) {
     }
     args_.listener->on_progress(run_->counts());
   }
+  ask_again_later();
   send_waiting();
   finish_if_over();
 }
 
+/// One alarm at a time, however many items wait for it.
+void batch_state::ask_again_later() {
+  if (!run_->is_paused() || is_alarm_set_) return;
+  is_alarm_set_ = true;
+  self->delayed_send(self, pause, atom::submit_v);
+}
+
 void batch_state::stop() {
-  if (run_->is_stopped()) return;
   halt();
   finish_if_over();
+}
+
+void batch_state::drain(caf::timespan patience) {
+  run_->stop();
+  finish_if_over();
+  if (!is_over_) self->delayed_send(self, patience, atom::cancel_v);
 }
 
 void batch_state::halt() {
@@ -104,8 +116,7 @@ void batch_state::halt() {
 void batch_state::cancel(request_id id) {
   if (!kernel_) return;  // its requests went with it, or end by themselves
   self->request(kernel_, answer_timeout, atom::cancel_v, id)
-      .then([](caf::ok_atom) {},
-            [](caf::error&) {});  // it has just ended by itself: its terminal message is here
+      .then([](caf::ok_atom) {}, log_lost_cancel);
 }
 
 void batch_state::finish_if_over() {
@@ -125,6 +136,7 @@ batch_actor::behavior_type batch(batch_actor::stateful_pointer<batch_state> self
   self->state.start(std::move(args));
   return {
       [self](atom::cancel) { self->state.stop(); },
+      [self](atom::drain, caf::timespan patience) { self->state.drain(patience); },
       [self](atom::submit) { self->state.send_again(); },
       [self](atom::chunk, const text_chunk& x) { self->state.chunk(x); },
       [self](atom::done, const generation_done& x) { self->state.done(x); },

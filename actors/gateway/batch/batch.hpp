@@ -1,6 +1,7 @@
 #pragma once
 
 #include <caf/stateful_actor.hpp>
+#include <caf/timespan.hpp>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -15,6 +16,8 @@ namespace llmos {
 using batch_actor = caf::typed_actor<
     // Sends nothing more and cancels what runs; the job ends with what is done.
     caf::reacts_to<atom::cancel>,
+    // Sends nothing more, waits this long for what runs and then cancels it.
+    caf::reacts_to<atom::drain, caf::timespan>,
     // Its own alarm: an overloaded or restarted kernel is asked again.
     caf::reacts_to<atom::submit>>::extend_with<client_actor>::extend_with<status_actor>;
 
@@ -47,6 +50,7 @@ struct batch_state {
   void done(const generation_done& x);
   void failed(request_id id, const failure& why);
   void stop();
+  void drain(caf::timespan patience);
   void send_again();
   std::string status() const;
 
@@ -58,6 +62,7 @@ private:
   void accepted(size_t index, request_id id);
   void refused(size_t index, const caf::error& e);
   void halt();
+  void ask_again_later();
   void cancel(request_id id);
   void ended(std::optional<ended_item> item);
   void finish_if_over();
@@ -68,6 +73,7 @@ private:
   uint32_t num_lost_kernels_ = 0;  ///< In a row.
   failure why_;
   bool is_over_ = false;
+  bool is_alarm_set_ = false;
 };
 
 /// Spawn it detached: its listener writes files.

@@ -95,6 +95,33 @@ TEST_SUITE("runtime.jobs.job_run") {
     CHECK(run.next() == 1);
   }
 
+  TEST_CASE("an item that was accepted and met a full queue goes again") {
+    const auto job = job_of(2, 2);
+    job_run run{job, {}};
+    run.next();
+    run.next();
+    CHECK(!run.accepted(0, {1}));
+    CHECK(!run.accepted(1, {2}));
+    CHECK(!run.on_failed({2}, {ec::overloaded, "the queue is full", ""}));
+    CHECK(run.is_paused());
+    CHECK(run.counts().failed == 0);
+    CHECK(run.on_done(done_of(1)));
+    CHECK(run.next() == 1);
+    CHECK(!run.accepted(1, {3}));
+    CHECK(run.on_done(done_of(3)));
+    CHECK(run.is_finished());
+  }
+
+  TEST_CASE("a stopped job does not wait for a full queue") {
+    const auto job = job_of(1, 1);
+    job_run run{job, {}};
+    run.next();
+    CHECK(!run.accepted(0, {1}));
+    run.stop();
+    CHECK(!run.on_failed({1}, {ec::overloaded, "the queue is full", ""}));
+    CHECK(run.is_finished());
+  }
+
   TEST_CASE("another refusal ends the item") {
     const auto job = job_of(1, 1);
     job_run run{job, {}};

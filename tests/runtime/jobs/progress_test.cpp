@@ -38,6 +38,20 @@ TEST_SUITE("runtime.jobs.progress") {
     CHECK(!meter.update(half, 110).empty());
   }
 
+  TEST_CASE("the line fits a terminal of 80 columns") {
+    const auto drawn = [](const job_counts& x, uint64_t ms) {
+      return progress_meter{true}.update(x, ms).substr(4);
+    };
+    job_counts x{.total = 9000, .done = 4000, .failed = 12, .completion_tokens = 400'000};
+    CHECK(drawn(x, 1'000'000) ==
+          "[#####.......] 4000/9000 done, 12 failed, 4.0 items/s, "
+          "400 tokens/s, 20:43 left");
+    x = {.total = 90'000'000, .done = 40'000'000, .failed = 1'000'000, .completion_tokens = 1};
+    CHECK(drawn(x, 1'000'000'000) ==
+          "40000000/90000000 done, 1000000 failed, 41 items/s, 0.0 "
+          "tokens/s, 331:58:41 lef");
+  }
+
   TEST_CASE("elsewhere a line comes with every tenth and after ten seconds of silence") {
     progress_meter meter{false};
     CHECK(meter.update({.total = 100}, 0).empty());

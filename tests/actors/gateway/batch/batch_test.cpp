@@ -158,6 +158,47 @@ TEST_CASE_FIXTURE(fixture, "an overloaded kernel is asked again, also when nothi
   CHECK(is_over());
 }
 
+TEST_CASE_FIXTURE(fixture, "a request that met a full queue is sent again") {
+  start(2, 2);
+  fail(1, ec::overloaded);
+  CHECK(heard->ended.empty());
+  CHECK(node.open.size() == 1);
+  advance(200ms);
+  CHECK(node.open.size() == 2);
+  done(2);
+  done(3);
+  CHECK(heard->ended == std::vector<std::string>{"1:", "0:"});
+  CHECK(is_over());
+}
+
+TEST_CASE_FIXTURE(fixture, "a job that drains sends nothing more and lets what runs end") {
+  start(3, 2);
+  self->send(aut, atom::drain_v, caf::timespan{5000ms});
+  run();
+  chunk(1, "whole");
+  done(1);
+  CHECK(node.open.size() == 1);
+  CHECK(!is_over());
+  done(2);
+  REQUIRE(is_over());
+  CHECK(node.cancelled.empty());
+  CHECK(heard->ended == std::vector<std::string>{"0:whole", "1:"});
+}
+
+TEST_CASE_FIXTURE(fixture, "a job that drains too long is cancelled") {
+  start(3, 2);
+  self->send(aut, atom::drain_v, caf::timespan{5000ms});
+  run();
+  done(1);
+  advance(4999ms);
+  CHECK(node.cancelled.empty());
+  advance(1ms);
+  CHECK(node.cancelled == std::vector<request_id>{{2}});
+  done(2, finish_reason::cancelled);
+  REQUIRE(is_over());
+  CHECK(heard->ended == std::vector<std::string>{"0:"});
+}
+
 TEST_CASE_FIXTURE(fixture, "a kernel that vanished is looked for until there is another") {
   start(3, 1);
   self->send_exit(kernel, caf::exit_reason::kill);
