@@ -40,6 +40,12 @@ struct step_report {
   scheduler_stats schedule;
 };
 
+/// The KV blocks of an engine as the monitor sees them.
+struct memory_report {
+  std::string model;
+  kv_stats blocks;
+};
+
 /// One ended generation as the monitor sees it.
 struct generation_report {
   std::string model;

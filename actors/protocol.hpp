@@ -73,20 +73,30 @@ using memory_listener_actor =
                      // Leased block ids; fewer than asked when memory is short.
                      caf::reacts_to<atom::leased, std::vector<block_id>>>;
 
+/// What a memory manager tells the monitor, whenever blocks changed hands.
+using memory_observer_actor = caf::typed_actor<caf::reacts_to<atom::update, memory_report>>;
+
+struct memory_wiring;
+
 /// MEMORY. Every KV block of one engine: references, prefix index, eviction.
-using memory_actor = caf::typed_actor<
-    // Whom to answer.
-    caf::reacts_to<atom::wire, memory_listener_actor>,
-    // Blocks for a whole sequence, its cached prefix first. Answer: reserved.
-    caf::reacts_to<atom::reserve, reserve_request>,
-    // Up to n blocks ahead of need. Answer: leased.
-    caf::reacts_to<atom::lease, uint32_t>,
-    // Drops one reference from each block.
-    caf::reacts_to<atom::release, std::vector<block_id>>,
-    // These blocks now hold these tokens.
-    caf::reacts_to<atom::seal, seal_notice>,
-    // Counters of blocks and prefix hits.
-    caf::replies_to<atom::stats>::with<kv_stats>>::extend_with<status_actor>;
+using memory_actor =
+    caf::typed_actor<caf::reacts_to<atom::wire, memory_wiring>,
+                     // Blocks for a whole sequence, its cached prefix first. Answer: reserved.
+                     caf::reacts_to<atom::reserve, reserve_request>,
+                     // Up to n blocks ahead of need. Answer: leased.
+                     caf::reacts_to<atom::lease, uint32_t>,
+                     // Drops one reference from each block.
+                     caf::reacts_to<atom::release, std::vector<block_id>>,
+                     // These blocks now hold these tokens.
+                     caf::reacts_to<atom::seal, seal_notice>,
+                     // Counters of blocks and prefix hits.
+                     caf::replies_to<atom::stats>::with<kv_stats>>::extend_with<status_actor>;
+
+/// A memory manager's neighbours.
+struct memory_wiring {
+  memory_listener_actor listener;
+  memory_observer_actor monitor;
+};
 
 /// What a scheduler tells the monitor, once per step.
 using step_observer_actor = caf::typed_actor<caf::reacts_to<atom::step, step_report>>;
@@ -106,7 +116,7 @@ using scheduler_actor = caf::typed_actor<
 /// TOKENIZER. Chat templates and text → ids of one model. Detached.
 using tokenizer_actor = caf::typed_actor<
     // Renders messages through the template (or takes the raw prompt) and encodes it.
-    // Errors: invalid_argument (no template, the template refuses, empty), overloaded (limits).
+    // Errors: invalid_argument (no template, the template refuses, empty), over_limit.
     caf::replies_to<atom::encode, request_ptr>::with<encoded_ptr>>::extend_with<status_actor>;
 
 /// An engine as its users see it.
@@ -131,9 +141,13 @@ struct scheduler_wiring {
 using monitor_actor = caf::typed_actor<
     // A generation ended, however.
     caf::reacts_to<atom::done, generation_report>,
+    // The kernel took no request: the name of the error code.
+    caf::reacts_to<atom::failed, std::string>,
+    // A room ("engine" for those of one) was started again after a fall.
+    caf::reacts_to<atom::started, std::string>,
     // The metrics as a table for people.
     caf::replies_to<atom::stats>::with<std::string>>::extend_with<step_observer_actor>::
-    extend_with<status_actor>;
+    extend_with<memory_observer_actor>::extend_with<status_actor>;
 
 /// SUPERVISOR. Spawns, wires and restarts the rooms; see supervisor.hpp for the tree.
 /// This is the face that MODELS sees.
@@ -236,6 +250,8 @@ CAF_ADD_TYPE_ID(llmos_actors, (llmos::memory_listener_actor))
 CAF_ADD_TYPE_ID(llmos_actors, (llmos::engine_host_actor))
 CAF_ADD_TYPE_ID(llmos_actors, (llmos::kernel_actor))
 CAF_ADD_TYPE_ID(llmos_actors, (llmos::scheduler_wiring))
+CAF_ADD_TYPE_ID(llmos_actors, (llmos::memory_wiring))
+CAF_ADD_TYPE_ID(llmos_actors, (llmos::memory_observer_actor))
 CAF_ADD_TYPE_ID(llmos_actors, (llmos::process_handle))
 CAF_ADD_TYPE_ID(llmos_actors, (llmos::core_wiring))
 CAF_ADD_TYPE_ID(llmos_actors, (llmos::kernel_wiring))
@@ -244,6 +260,7 @@ CAF_ADD_TYPE_ID(llmos_actors, (llmos::ledger_entry))
 CAF_END_TYPE_ID_BLOCK(llmos_actors)
 
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(llmos::scheduler_wiring)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(llmos::memory_wiring)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(llmos::core_wiring)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(llmos::kernel_wiring)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(llmos::process_handle)

@@ -25,17 +25,10 @@ uint64_t draw_seed() {
 
 caf::result<request_id> kernel_state::submit(const request_ptr& request,
                                              const client_actor& client) {
-  if (draining)
-    return to_error({ec::shutting_down, "the node takes no new work", "retry elsewhere"});
-  if (live.size() >= config.kernel.max_processes) {
-    return to_error(
-        {ec::overloaded,
-         std::to_string(live.size()) + " requests are live, kernel.max_processes allows no more",
-         "retry in a second"});
-  }
-  // The vocabulary is known once the model is loaded; the process validates again against it.
-  if (auto fine = validate(request->sampling, max_sampling_vocab); !fine)
+  if (auto fine = admits(*request); !fine) {
+    self->send(rooms.monitor, atom::failed_v, std::string{to_string(fine.error().code)});
     return to_error(fine.error());
+  }
   process_args args;
   args.id = {next_id++};
   args.request = request;
@@ -53,6 +46,18 @@ caf::result<request_id> kernel_state::submit(const request_ptr& request,
   // From here and not from the process: a ps that follows must find it in the ledger.
   self->send(rooms.ledger, atom::submit_v, std::move(entry));
   return id;
+}
+
+result<void> kernel_state::admits(const generate_request& request) const {
+  if (draining) return failure{ec::shutting_down, "the node takes no new work", "retry elsewhere"};
+  if (live.size() >= config.kernel.max_processes) {
+    return failure{
+        ec::overloaded,
+        std::to_string(live.size()) + " requests are live, kernel.max_processes allows no more",
+        "retry in a second"};
+  }
+  // The vocabulary is known once the model is loaded; the process validates again against it.
+  return validate(request.sampling, max_sampling_vocab);
 }
 
 void kernel_state::add(const process_handle& x) {

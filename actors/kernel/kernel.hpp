@@ -36,6 +36,8 @@ struct kernel_state {
   bool draining = false;
 
 private:
+  result<void> admits(const generate_request& request) const;
+
   std::map<caf::actor_addr, request_id> ids_;  ///< Of `live`.
   std::vector<caf::typed_response_promise<caf::ok_atom>> drains_;
 };

@@ -29,6 +29,13 @@ monitor_state::monitor_state() {
   metrics.declare(kind::counter, "llmos_step_rows_total", "Token rows computed.");
   metrics.declare(kind::counter, "llmos_preemptions_total",
                   "Sequences that gave their blocks back and were computed again.");
+  metrics.declare(kind::counter, "llmos_requests_refused_total",
+                  "Requests that the kernel did not take, by reason.");
+  metrics.declare(kind::counter, "llmos_restarts_total",
+                  "Rooms and engines that fell and were started again.");
+  metrics.declare(kind::counter, "llmos_kv_evictions_total",
+                  "Cached blocks that were given to other tokens.");
+  metrics.declare(kind::gauge, "llmos_kv_blocks", "KV blocks of an engine by state.");
   metrics.declare(kind::gauge, "llmos_requests_waiting", "Sequences in the queue.");
   metrics.declare(kind::gauge, "llmos_requests_running", "Sequences that hold blocks.");
   metrics.declare(kind::histogram, "llmos_time_to_first_token_seconds",
@@ -65,9 +72,33 @@ void monitor_state::generation(const generation_report& r) {
   metrics.observe("llmos_time_to_first_token_seconds", seconds(r.usage.first_token_us), model);
 }
 
+void monitor_state::memory(const memory_report& r) {
+  const auto set = [&](const char* state, uint32_t n) {
+    metrics.set("llmos_kv_blocks", n, {{"model", r.model}, {"state", state}});
+  };
+  set("used", r.blocks.num_used);
+  set("cached", r.blocks.num_cached);
+  set("free", r.blocks.num_free);
+  auto& before = last_blocks[r.model];
+  metrics.add("llmos_kv_evictions_total", gained(r.blocks.evictions, before.evictions),
+              {{"model", r.model}});
+  before = r.blocks;
+}
+
+void monitor_state::refused(const std::string& reason) {
+  metrics.add("llmos_requests_refused_total", 1, {{"reason", reason}});
+}
+
+void monitor_state::restarted(const std::string& room) {
+  metrics.add("llmos_restarts_total", 1, {{"room", room}});
+}
+
 monitor_actor::behavior_type monitor(monitor_actor::stateful_pointer<monitor_state> self) {
   return {
       [self](atom::done, const generation_report& r) { self->state.generation(r); },
+      [self](atom::update, const memory_report& r) { self->state.memory(r); },
+      [self](atom::failed, const std::string& reason) { self->state.refused(reason); },
+      [self](atom::started, const std::string& room) { self->state.restarted(room); },
       [self](atom::stats) { return render_text(self->state.metrics.snapshot()); },
       [self](atom::step, const step_report& r) { self->state.step(r); },
       [self](atom::status) {

@@ -16,9 +16,13 @@ struct monitor_state {
 
   void step(const step_report& r);
   void generation(const generation_report& r);
+  void memory(const memory_report& r);
+  void refused(const std::string& reason);
+  void restarted(const std::string& room);
 
   metrics_registry metrics;
   std::map<std::string, scheduler_stats> last;  ///< By model: engines count from their start.
+  std::map<std::string, kv_stats> last_blocks;  ///< Likewise.
 };
 
 monitor_actor::behavior_type monitor(monitor_actor::stateful_pointer<monitor_state> self);

@@ -73,13 +73,16 @@ core_wiring supervisor_state::wiring() const {
 /// it.
 void supervisor_state::wire() {
   for (const auto& [key, e] : engines_) {
-    if (!e.scheduler) continue;
-    self->send(e.scheduler, atom::wire_v,
-               scheduler_wiring{e.memory, e.executor, ledger_, monitor_});
+    if (e.scheduler) wire(e);
   }
   self->send(models_, atom::wire_v, engine_host_actor{self});
   self->send(kernel_room, atom::wire_v, kernel_wiring{wiring(), process_host_actor{self}});
   for (const auto& [address, x] : processes_) self->send(x.process, atom::wire_v, wiring());
+}
+
+void supervisor_state::wire(const engine& e) {
+  self->send(e.memory, atom::wire_v, memory_wiring{e.scheduler, monitor_});
+  self->send(e.scheduler, atom::wire_v, scheduler_wiring{e.memory, e.executor, ledger_, monitor_});
 }
 
 /// It may have been started with rooms that have fallen since.
@@ -164,13 +167,12 @@ bool supervisor_state::is_instance(const std::string& key, uint64_t instance) co
 void supervisor_state::open_engine(const std::string& key, const std::string& numerics) {
   auto& e = engines_.at(key);
   const auto& limits = e.plan.schedule;
-  e.memory = self->spawn<caf::monitored>(memory_manager, limits.num_blocks, limits.block_tokens,
-                                         key + "\n" + numerics);
+  e.memory = self->spawn<caf::monitored>(memory_manager, e.model->name, limits.num_blocks,
+                                         limits.block_tokens, key + "\n" + numerics);
   e.scheduler = self->spawn<caf::monitored>(scheduler, e.model->name, limits);
   e.tokenizer = spawn_blocking(tokenizer_service, e.model, limits.max_context);
-  self->send(e.memory, atom::wire_v, memory_listener_actor{e.scheduler});
   self->send(e.executor, atom::wire_v, step_listener_actor{e.scheduler});
-  self->send(e.scheduler, atom::wire_v, scheduler_wiring{e.memory, e.executor, ledger_, monitor_});
+  wire(e);
 }
 
 engine_handles supervisor_state::handles_of(const std::string& key) const {
@@ -229,6 +231,7 @@ bool supervisor_state::core_room_down(const caf::down_msg& d) {
   spdlog::warn("the room {} fell: {}", room, to_failure(d.reason).text);
   if (core_restarts_.at(room).allow(self->clock().now())) {
     spawn_core_room(room);
+    self->send(monitor_, atom::started_v, room);
     wire();
   } else {
     spdlog::error("the room {} failed too often: the node stops", room);
@@ -259,6 +262,7 @@ void supervisor_state::crash_engine(const std::string& key, const failure& why) 
           [this, key, instance = e.instance](const std::string& numerics) {
             if (!wanted(key, instance)) return;
             open_engine(key, numerics);
+            self->send(monitor_, atom::started_v, std::string{"engine"});
             self->send(models_, atom::started_v, handles_of(key));
           },
           [this, key, instance = e.instance](caf::error& error) {

@@ -73,6 +73,7 @@ private:
 
   void spawn_core_room(const std::string& room);
   void wire();
+  void wire(const engine& e);
   void ask_kernel_to_drain();
   core_wiring wiring() const;
   std::string core_room_at(const caf::actor_addr& address) const;

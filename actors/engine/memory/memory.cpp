@@ -18,18 +18,33 @@ void memory_state::reserve(const reserve_request& r) {
     reply.blocks = std::move(match.blocks);
     reply.blocks.insert(reply.blocks.end(), fresh->begin(), fresh->end());
   } else {
-    release(match.blocks);
+    drop(match.blocks);
   }
-  self->send(listener, atom::reserved_v, std::move(reply));
+  self->send(wiring.listener, atom::reserved_v, std::move(reply));
+  report();
 }
 
 void memory_state::lease(uint32_t n) {
-  self->send(listener, atom::leased_v, kv->take_up_to(n));
+  self->send(wiring.listener, atom::leased_v, kv->take_up_to(n));
+  report();
 }
 
 void memory_state::release(const std::vector<block_id>& blocks) {
-  // A double release is a bug of a neighbour: this engine's bookkeeping can no longer be trusted.
+  drop(blocks);
+  report();
+}
+
+/// A double release is a bug of a neighbour: this engine's bookkeeping can no longer be trusted.
+void memory_state::drop(const std::vector<block_id>& blocks) {
   if (auto done = kv->release(blocks); !done) self->quit(to_error(done.error()));
+}
+
+void memory_state::seal(const seal_notice& s) {
+  kv->seal(s.tenant, *s.tokens, s.blocks);
+}
+
+void memory_state::report() {
+  self->send(wiring.monitor, atom::update_v, memory_report{model, kv->stats()});
 }
 
 std::string memory_state::status() const {
@@ -39,17 +54,16 @@ std::string memory_state::status() const {
 }
 
 memory_actor::behavior_type memory_manager(memory_actor::stateful_pointer<memory_state> self,
-                                           uint32_t num_blocks, uint32_t block_tokens,
-                                           std::string salt) {
+                                           std::string model, uint32_t num_blocks,
+                                           uint32_t block_tokens, std::string salt) {
+  self->state.model = std::move(model);
   self->state.kv = std::make_unique<kv_manager>(num_blocks, block_tokens, std::move(salt));
   return {
-      [self](atom::wire, const memory_listener_actor& who) { self->state.listener = who; },
+      [self](atom::wire, const memory_wiring& w) { self->state.wiring = w; },
       [self](atom::reserve, const reserve_request& r) { self->state.reserve(r); },
       [self](atom::lease, uint32_t n) { self->state.lease(n); },
       [self](atom::release, const std::vector<block_id>& blocks) { self->state.release(blocks); },
-      [self](atom::seal, const seal_notice& s) {
-        self->state.kv->seal(s.tenant, *s.tokens, s.blocks);
-      },
+      [self](atom::seal, const seal_notice& s) { self->state.seal(s); },
       [self](atom::stats) { return self->state.kv->stats(); },
       [self](atom::status) { return self->state.status(); },
   };

@@ -17,16 +17,23 @@ struct memory_state {
   void reserve(const reserve_request& r);
   void lease(uint32_t n);
   void release(const std::vector<block_id>& blocks);
+  void seal(const seal_notice& s);
   std::string status() const;
 
   memory_actor::stateful_pointer<memory_state> self;
   std::unique_ptr<kv_manager> kv;
-  memory_listener_actor listener;
+  memory_wiring wiring;
+  std::string model;
+
+private:
+  void drop(const std::vector<block_id>& blocks);
+  void report();
 };
 
-/// `salt`: what makes cached blocks of this engine incomparable with others (model, numerics).
+/// `model`: its name in reports. `salt`: what makes cached blocks of this engine incomparable with
+/// others (model, numerics).
 memory_actor::behavior_type memory_manager(memory_actor::stateful_pointer<memory_state> self,
-                                           uint32_t num_blocks, uint32_t block_tokens,
-                                           std::string salt);
+                                           std::string model, uint32_t num_blocks,
+                                           uint32_t block_tokens, std::string salt);
 
 }  // namespace llmos

@@ -24,15 +24,24 @@ memory_listener_actor::behavior_type fake_listener(
   };
 }
 
+memory_observer_actor::behavior_type fake_monitor(
+    memory_observer_actor::stateful_pointer<fake_listener_state>,
+    std::vector<memory_report>* reports) {
+  return {[reports](atom::update, const memory_report& r) { reports->push_back(r); }};
+}
+
 struct fixture : test::deterministic_system {
   heard got;
+  std::vector<memory_report> reports;
   memory_listener_actor listener = sys.spawn(fake_listener, &got);
-  memory_actor aut = sys.spawn(memory_manager, 10u, 4u, std::string{"salt"});
+  memory_observer_actor monitor = sys.spawn(fake_monitor, &reports);
+  memory_actor aut = sys.spawn(memory_manager, std::string{"model"}, 10u, 4u, std::string{"salt"});
 
-  fixture() { tell(atom::wire_v, listener); }
+  fixture() { tell(atom::wire_v, memory_wiring{listener, monitor}); }
   ~fixture() {
     self->send_exit(aut, caf::exit_reason::user_shutdown);
     self->send_exit(listener, caf::exit_reason::user_shutdown);
+    self->send_exit(monitor, caf::exit_reason::user_shutdown);
     run();
   }
 
@@ -84,6 +93,19 @@ TEST_CASE_FIXTURE(fixture, "a lease brings what there is") {
   REQUIRE(got.leased.size() == 2);
   CHECK(got.leased[0].size() == 4);
   CHECK(got.leased[1].size() == 6);
+}
+
+TEST_CASE_FIXTURE(fixture, "the monitor hears whenever blocks change hands") {
+  reserve(1, 20, 6);
+  REQUIRE(reports.size() == 1);
+  CHECK(reports[0].model == "model");
+  CHECK(reports[0].blocks.num_used == 6);
+  tell(atom::lease_v, 2u);
+  CHECK(reports.back().blocks.num_used == 8);
+  tell(atom::release_v, got.leased[0]);
+  REQUIRE(reports.size() == 3);
+  CHECK(reports.back().blocks.num_used == 6);
+  CHECK(reports.back().blocks.num_free == 4);
 }
 
 TEST_CASE_FIXTURE(fixture, "giving back more than is held ends the room with the reason") {

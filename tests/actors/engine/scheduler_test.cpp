@@ -1,6 +1,7 @@
 #include "actors/engine/scheduler/scheduler.hpp"
 
 #include "actors/engine/memory/memory.hpp"
+#include "actors/monitor/monitor.hpp"
 #include "tests/support/deterministic_system.hpp"
 #include "tests/support/engine_sim.hpp"
 
@@ -71,20 +72,23 @@ struct fixture : test::deterministic_system {
   executor_actor executor = sys.spawn(fake_executor, &got, listener);
   token_sink_actor sink = sys.spawn(fake_sink, &got);
   step_observer_actor monitor = sys.spawn(fake_monitor, &got);
-  memory_actor memory = sys.spawn(memory_manager, 16u, 4u, std::string{"salt"});
+  memory_observer_actor memory_monitor = sys.spawn(llmos::monitor);
+  memory_actor memory =
+      sys.spawn(memory_manager, std::string{"tiny"}, 16u, 4u, std::string{"salt"});
   scheduler_actor aut = sys.spawn(scheduler, std::string{"tiny"}, limits);
 
   fixture() {
-    self->send(memory, atom::wire_v, memory_listener_actor{aut});
+    self->send(memory, atom::wire_v, memory_wiring{aut, memory_monitor});
     self->send(executor, atom::wire_v, step_listener_actor{aut});
     self->send(aut, atom::wire_v, scheduler_wiring{memory, executor, sink, monitor});
     run();
   }
   ~fixture() {
     *listener = nullptr;
-    for (const auto& a : {caf::actor_cast<caf::actor>(aut), caf::actor_cast<caf::actor>(memory),
-                          caf::actor_cast<caf::actor>(executor), caf::actor_cast<caf::actor>(sink),
-                          caf::actor_cast<caf::actor>(monitor)}) {
+    for (const auto& a :
+         {caf::actor_cast<caf::actor>(aut), caf::actor_cast<caf::actor>(memory),
+          caf::actor_cast<caf::actor>(executor), caf::actor_cast<caf::actor>(sink),
+          caf::actor_cast<caf::actor>(monitor), caf::actor_cast<caf::actor>(memory_monitor)}) {
       self->send_exit(a, caf::exit_reason::user_shutdown);
     }
     run();

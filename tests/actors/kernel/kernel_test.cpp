@@ -96,6 +96,15 @@ TEST_CASE_FIXTURE(fixture, "the processes of the kernel before count against the
   CHECK(refusal().code == ec::overloaded);
 }
 
+TEST_CASE_FIXTURE(fixture, "refusals are counted by their reason") {
+  submit();
+  refusal();
+  refusal();
+  const auto text = request<std::string>(aut, atom::stats_v);
+  CHECK(text.find("llmos_requests_refused_total{reason=\"overloaded\"}      2") !=
+        std::string::npos);
+}
+
 TEST_CASE_FIXTURE(fixture, "a process that ended while no kernel was there does not count") {
   end(old[0].process);
   self->send_exit(aut, caf::exit_reason::kill);

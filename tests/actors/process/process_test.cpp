@@ -99,8 +99,11 @@ ledger_actor::behavior_type fake_ledger(ledger_actor::stateful_pointer<nothing>,
 monitor_actor::behavior_type fake_monitor(monitor_actor::stateful_pointer<nothing>, world* w) {
   return {
       [w](atom::done, const generation_report& r) { w->reports.push_back(r); },
+      [](atom::failed, const std::string&) {},
+      [](atom::started, const std::string&) {},
       [](atom::stats) { return std::string{}; },
       [](atom::step, const step_report&) {},
+      [](atom::update, const memory_report&) {},
       [](atom::status) { return std::string{}; },
   };
 }
