@@ -561,6 +561,16 @@ class Files(Case):
         self.refused(2, "--repeats", "bench", "--repeats", "0")
         self.refused(3, "no model 'x'", "bench", "--model", "x")
 
+    def test_bench_measures_the_rows_that_are_asked_for(self):
+        how = ["bench", "--rows", "cached,prefill", "--prompt-tokens", "16", "--repeats", "1"]
+        rows = json.loads(self.ok(*how, "--json").stdout)["rows"]
+        self.assertEqual([x["what"] for x in rows],
+                         ["prefill 16", "first token, cold", "first token, 600 cached",
+                          "first token, new part"])
+        cold, cached, new_part = (x["tokens"] for x in rows[1:])
+        self.assertLess(new_part, min(cold, cached))
+        self.refused(2, "nope", "bench", "--rows", "nope")
+
     def test_bench_prints_a_row_as_soon_as_it_is_measured(self):
         # The requests do not fit this node's context: what was measured before is there.
         run = self.llmos("bench", "--prompt-tokens", "16", "--decode-tokens", "3", "--depths", "8",

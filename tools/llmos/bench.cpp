@@ -1,13 +1,9 @@
 #include "tools/llmos/bench.hpp"
 
 #include <algorithm>
-#include <caf/actor_system.hpp>
 #include <chrono>
-#include <future>
 #include <numeric>
 
-#include "actors/gateway/batch/batch.hpp"
-#include "actors/node.hpp"
 #include "runtime/base/checked.hpp"
 #include "tools/llmos/model_tools.hpp"
 
@@ -82,56 +78,6 @@ result<bench_row> measure(std::string what, uint64_t num_tokens, uint32_t repeat
   return row;
 }
 
-/// Collects what the requests of one round used.
-struct round_listener : batch_listener {
-  std::vector<generation_usage> usages;
-  failure first_failure;
-  std::promise<void> finished;
-
-  result<void> on_ended(const ended_item& item) override {
-    if (item.what.done) {
-      usages.push_back(item.what.done->usage);
-    } else if (first_failure.code == ec::none) {
-      first_failure = item.what.error;
-    }
-    return {};
-  }
-  void on_progress(const job_counts&) override {}
-  void on_finished(const job_counts&, const failure&) override { finished.set_value(); }
-};
-
-/// `n` different prompts that share no prefix, so that every round computes all of them.
-batch_job make_round(const bench_options& o, uint32_t n, uint32_t round) {
-  batch_job job;
-  job.concurrency = n;
-  for (uint32_t i = 0; i < n; ++i) {
-    job_item item;
-    item.request.model = o.model;
-    item.request.prompt = std::to_string(round) + "." + std::to_string(i) +
-                          ": Write down what happened on that day in the harbour, from the first "
-                          "light to the last boat, and who was there.";
-    item.request.sampling.temperature = 0;
-    item.request.sampling.max_tokens = o.decode_tokens;
-    item.request.sampling.max_tokens_asked = true;
-    item.request.sampling.ignore_eos = true;
-    job.items.push_back(std::move(item));
-  }
-  return job;
-}
-
-result<std::vector<generation_usage>> run_round(node& system, batch_job job) {
-  auto listener = std::make_shared<round_listener>();
-  auto finished = listener->finished.get_future();
-  batch_args args;
-  args.job = std::make_shared<const batch_job>(std::move(job));
-  args.find_kernel = [&system] { return system.kernel(); };
-  args.listener = listener;
-  system.system().spawn<caf::detached>(batch, std::move(args));
-  finished.get();
-  if (listener->first_failure.code != ec::none) return listener->first_failure;
-  return listener->usages;
-}
-
 }  // namespace
 
 double median_of(std::vector<double> values) {
@@ -141,14 +87,18 @@ double median_of(std::vector<double> values) {
   return n % 2 == 1 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
 }
 
+bool bench_options::wants(std::string_view row) const {
+  return std::find(rows.begin(), rows.end(), row) != rows.end();
+}
+
 double bench_row::median() const {
   return median_of(tokens_per_s);
 }
 
 result<void> bench_backend(const bench_options& o, const node_config& config,
                            std::shared_ptr<const model> weights, const bench_listener& listener) {
-  const uint32_t deepest =
-      o.depths.empty() ? 0 : *std::max_element(o.depths.begin(), o.depths.end());
+  const bool goes_deep = o.wants("depth") && !o.depths.empty();
+  const uint32_t deepest = goes_deep ? *std::max_element(o.depths.begin(), o.depths.end()) : 0;
   const uint32_t context = std::max(o.prompt_tokens, deepest + o.decode_tokens);
   LLMOS_TRY_VOID(check_context(*weights, context,
                                "lower --prompt-tokens, or --depths and --decode-tokens together"));
@@ -157,12 +107,15 @@ result<void> bench_backend(const bench_options& o, const node_config& config,
   LLMOS_TRY_VOID(listener.on_device(device->info()));
   solo_run run{*device, weights->hp.n_vocab};
   const auto nothing = [] { return result<void>{}; };
-  LLMOS_TRY(const auto prefill,
-            measure("prefill " + std::to_string(o.prompt_tokens), o.prompt_tokens, o.repeats,
-                    nothing, [&] { return run.prefill(o.prompt_tokens); }));
-  LLMOS_TRY_VOID(listener.on_row(prefill));
-  std::vector<uint32_t> depths = {0};
-  depths.insert(depths.end(), o.depths.begin(), o.depths.end());
+  if (o.wants("prefill")) {
+    LLMOS_TRY(const auto prefill,
+              measure("prefill " + std::to_string(o.prompt_tokens), o.prompt_tokens, o.repeats,
+                      nothing, [&] { return run.prefill(o.prompt_tokens); }));
+    LLMOS_TRY_VOID(listener.on_row(prefill));
+  }
+  std::vector<uint32_t> depths;
+  if (o.wants("decode")) depths.push_back(0);
+  if (o.wants("depth")) depths.insert(depths.end(), o.depths.begin(), o.depths.end());
   for (const uint32_t depth : depths) {
     auto what = "decode " + std::to_string(o.decode_tokens);
     if (depth != 0) what += " at " + std::to_string(depth);
@@ -172,30 +125,6 @@ result<void> bench_backend(const bench_options& o, const node_config& config,
                   [&] { return run.decode(o.decode_tokens); }));
     LLMOS_TRY_VOID(listener.on_row(decode));
   }
-  return {};
-}
-
-result<void> bench_node(const bench_options& o, const node_config& config,
-                        const bench_listener& listener) {
-  LLMOS_TRY(const auto system, node::start(config));
-  uint32_t num_rounds = 0;
-  for (const uint32_t n : o.concurrent) {
-    bench_row row{std::to_string(n) + " concurrent", uint64_t{n} * o.decode_tokens, {}, 0};
-    std::vector<double> first_token_ms;
-    for (uint32_t i = 0; i <= o.repeats; ++i) {
-      auto job = make_round(o, n, ++num_rounds);
-      const auto start = steady::now();
-      LLMOS_TRY(const auto usages, run_round(*system, std::move(job)));
-      if (i == 0) continue;  // the first loads the model and warms up
-      row.tokens_per_s.push_back(static_cast<double>(row.num_tokens) / seconds_since(start));
-      for (const auto& u : usages) {
-        first_token_ms.push_back(static_cast<double>(u.first_token_us) / 1000);
-      }
-    }
-    row.first_token_ms = median_of(std::move(first_token_ms));
-    LLMOS_TRY_VOID(listener.on_row(row));
-  }
-  system->stop(node::stop_mode::cancel);
   return {};
 }
 

@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "runtime/backend/backend.hpp"
@@ -18,6 +19,11 @@ struct bench_options {
   std::vector<uint32_t> depths = {1024};
   std::vector<uint32_t> concurrent = {1, 4, 16};
   uint32_t repeats = 3;
+  /// Of `prefill`, `decode`, `depth` (straight on the backend), `concurrent`, `streams`, `shared`
+  /// and `cached` (through the whole system).
+  std::vector<std::string> rows = {"prefill", "decode", "depth", "concurrent"};
+
+  bool wants(std::string_view row) const;
 };
 
 /// One line of the table: tokens per second, one value per repeat, and their median.
@@ -39,12 +45,18 @@ struct bench_listener {
   std::function<result<void>(const bench_row&)> on_row;
 };
 
-/// Prefill and decode of one sequence, straight on the backend. Errors: over_context, those of
-/// make_backend and forward.
+/// The rows `prefill`, `decode` and `depth` of one sequence, straight on the backend. Errors:
+/// over_context, those of make_backend and forward.
 result<void> bench_backend(const bench_options& o, const node_config& config,
                            std::shared_ptr<const model> weights, const bench_listener& listener);
 
-/// N requests at once through the whole system. Errors: those of a request.
+/// Requests through the whole system, from admission to the last token:
+///   concurrent   o.concurrent requests at once, short prompts, o.decode_tokens new tokens each
+///   streams      16 chats of 150 words, 128 new tokens each
+///   shared       16 chats with 600 words in common and 20 of their own, 32 new tokens each
+///   cached       a chat of 600 + 20 words: cold; with the 600 in the prefix cache; and one of 20
+///                words and a block alone. Prompt tokens per second up to the first token.
+/// New tokens of all together per second where nothing else is said. Errors: those of a request.
 result<void> bench_node(const bench_options& o, const node_config& config,
                         const bench_listener& listener);
 

@@ -129,6 +129,12 @@ void add_bench(command_line& line) {
         ->delimiter(',')
         ->check(CLI::Range(1, 4096))
         ->capture_default_str();
+    app.add_option("--rows", b.rows, "What to measure")
+        ->type_name("NAME,...")
+        ->delimiter(',')
+        ->check(CLI::IsMember(
+            {"prefill", "decode", "depth", "concurrent", "streams", "shared", "cached"}))
+        ->capture_default_str();
     app.add_option("--repeats", b.repeats, "Measurements of each; medians are shown")
         ->type_name("N")
         ->check(CLI::Range(1, 1000))
@@ -138,6 +144,8 @@ void add_bench(command_line& line) {
         "Examples:\n"
         "  llmos bench\n"
         "  llmos bench --prompt-tokens 2048 --depths 1024,4096 --concurrent 1,8 --json\n"
+        "  llmos bench --rows streams,shared,cached     # 16 at once; with a common or known "
+        "prefix\n"
         "  llmos --set engine.threads=1 bench");
   };
   add_command<bench_command_options>(line, "bench", "Measure prefill, decode and many at once",

@@ -1,0 +1,199 @@
+#include <array>
+#include <caf/actor_system.hpp>
+#include <chrono>
+#include <future>
+
+#include "actors/gateway/batch/batch.hpp"
+#include "actors/node.hpp"
+#include "tools/llmos/bench.hpp"
+
+namespace llmos {
+
+namespace {
+
+using steady = std::chrono::steady_clock;
+
+/// Chats that run at once: words in common, words of their own, new tokens of each.
+struct load {
+  const char* name;
+  uint32_t num_chats;
+  uint32_t shared_words;
+  uint32_t own_words;
+  uint32_t new_tokens;
+};
+
+constexpr load loads[] = {{"streams", 16, 0, 150, 128}, {"shared", 16, 600, 20, 32}};
+
+/// What the requests of one round took.
+struct round_result {
+  double seconds = 0;
+  std::vector<generation_usage> usages;
+};
+
+/// Collects what the requests of one round used.
+struct round_listener : batch_listener {
+  std::vector<generation_usage> usages;
+  failure first_failure;
+  std::promise<void> finished;
+
+  result<void> on_ended(const ended_item& item) override {
+    if (item.what.done) {
+      usages.push_back(item.what.done->usage);
+    } else if (first_failure.code == ec::none) {
+      first_failure = item.what.error;
+    }
+    return {};
+  }
+  void on_progress(const job_counts&) override {}
+  void on_finished(const job_counts&, const failure&) override { finished.set_value(); }
+};
+
+result<round_result> run_round(node& system, batch_job job) {
+  const auto start = steady::now();
+  auto listener = std::make_shared<round_listener>();
+  auto finished = listener->finished.get_future();
+  batch_args args;
+  args.job = std::make_shared<const batch_job>(std::move(job));
+  args.find_kernel = [&system] { return system.kernel(); };
+  args.listener = listener;
+  system.system().spawn<caf::detached>(batch, std::move(args));
+  finished.get();
+  if (listener->first_failure.code != ec::none) return listener->first_failure;
+  const auto seconds = std::chrono::duration<double>(steady::now() - start).count();
+  return round_result{seconds, std::move(listener->usages)};
+}
+
+/// Common words by a fixed walk: text of an ordinary number of tokens that no cache has seen.
+std::string words(uint32_t n, uint32_t seed) {
+  constexpr std::array list = {"the",  "of",   "and",   "to",    "in",   "is",   "that", "it",
+                               "was",  "for",  "on",    "are",   "as",   "with", "they", "be",
+                               "at",   "one",  "have",  "this",  "from", "by",   "hot",  "but",
+                               "what", "some", "other", "water", "all",  "long", "look", "number"};
+  std::string out;
+  uint32_t walk = seed * 2654435761u + 1;
+  for (uint32_t i = 0; i < n; ++i) {
+    walk = walk * 1664525u + 1013904223u;
+    if (i != 0) out += ' ';
+    out += list[(walk >> 8) % list.size()];
+  }
+  return out;
+}
+
+job_item make_item(const bench_options& o, uint32_t new_tokens) {
+  job_item item;
+  item.request.model = o.model;
+  item.request.sampling.temperature = 0;
+  item.request.sampling.max_tokens = new_tokens;
+  item.request.sampling.max_tokens_asked = true;
+  item.request.sampling.ignore_eos = true;
+  return item;
+}
+
+job_item make_chat(const bench_options& o, const std::string& content, uint32_t new_tokens) {
+  auto item = make_item(o, new_tokens);
+  item.request.messages = {{{"role", "user"}, {"content", content}}};
+  return item;
+}
+
+/// `n` different prompts that share no prefix, so that every round computes all of them.
+batch_job make_prompts(const bench_options& o, uint32_t n, uint32_t round) {
+  batch_job job;
+  job.concurrency = n;
+  for (uint32_t i = 0; i < n; ++i) {
+    auto item = make_item(o, o.decode_tokens);
+    item.request.prompt = std::to_string(round) + "." + std::to_string(i) +
+                          ": Write down what happened on that day in the harbour, from the first "
+                          "light to the last boat, and who was there.";
+    job.items.push_back(std::move(item));
+  }
+  return job;
+}
+
+batch_job make_load(const bench_options& o, const load& x, uint32_t round) {
+  batch_job job;
+  job.concurrency = x.num_chats;
+  auto common = words(x.shared_words, round * 100);
+  if (!common.empty()) common += ' ';
+  for (uint32_t i = 0; i < x.num_chats; ++i) {
+    const auto own = words(x.own_words, round * 100 + i + 1);
+    job.items.push_back(make_chat(o, common + own, x.new_tokens));
+  }
+  return job;
+}
+
+/// `make` gives the job of a round. The first round loads the model and warms up.
+template <class Make>
+result<bench_row> measure(node& system, const bench_options& o, std::string what, Make make) {
+  bench_row row{std::move(what), 0, {}, 0};
+  std::vector<double> first_token_ms;
+  for (uint32_t i = 0; i <= o.repeats; ++i) {
+    LLMOS_TRY(const auto done, run_round(system, make(i)));
+    if (i == 0) continue;
+    row.num_tokens = 0;
+    for (const auto& u : done.usages) {
+      row.num_tokens += u.completion_tokens;
+      first_token_ms.push_back(static_cast<double>(u.first_token_us) / 1000);
+    }
+    row.tokens_per_s.push_back(static_cast<double>(row.num_tokens) / done.seconds);
+  }
+  row.first_token_ms = median_of(std::move(first_token_ms));
+  return row;
+}
+
+/// One chat alone, up to its first token.
+result<void> add_chat(node& system, const bench_options& o, const std::string& content,
+                      bench_row& row) {
+  batch_job job;
+  job.concurrency = 1;
+  job.items.push_back(make_chat(o, content, 1));
+  LLMOS_TRY(const auto done, run_round(system, std::move(job)));
+  const auto& u = done.usages.front();
+  row.num_tokens = u.prompt_tokens;
+  row.tokens_per_s.push_back(u.prompt_tokens * 1e6 / static_cast<double>(u.first_token_us));
+  return {};
+}
+
+result<void> bench_cached(node& system, const bench_options& o, const bench_listener& listener) {
+  constexpr uint32_t known = 600, own = 20, block = 16;
+  bench_row rows[] = {{"first token, cold", 0, {}, 0},
+                      {"first token, 600 cached", 0, {}, 0},
+                      {"first token, new part", 0, {}, 0}};
+  for (uint32_t i = 0; i <= o.repeats; ++i) {
+    const uint32_t seed = 1'000'000 + i * 10;
+    const auto prefix = words(known, seed) + " ";
+    LLMOS_TRY_VOID(add_chat(system, o, prefix + words(own, seed + 1), rows[0]));
+    LLMOS_TRY_VOID(add_chat(system, o, prefix + words(own, seed + 2), rows[1]));
+    LLMOS_TRY_VOID(add_chat(system, o, words(own + block, seed + 3), rows[2]));
+    if (i != 0) continue;  // the first loads the model and warms up
+    for (auto& row : rows) row.tokens_per_s.clear();
+  }
+  for (auto& row : rows) {
+    row.first_token_ms = 1000 * static_cast<double>(row.num_tokens) / row.median();
+    LLMOS_TRY_VOID(listener.on_row(row));
+  }
+  return {};
+}
+
+}  // namespace
+
+result<void> bench_node(const bench_options& o, const node_config& config,
+                        const bench_listener& listener) {
+  LLMOS_TRY(const auto system, node::start(config));
+  uint32_t num_rounds = 0;
+  for (const uint32_t n : o.wants("concurrent") ? o.concurrent : std::vector<uint32_t>{}) {
+    LLMOS_TRY(const auto row, measure(*system, o, std::to_string(n) + " concurrent",
+                                      [&](uint32_t) { return make_prompts(o, n, ++num_rounds); }));
+    LLMOS_TRY_VOID(listener.on_row(row));
+  }
+  for (const auto& x : loads) {
+    if (!o.wants(x.name)) continue;
+    LLMOS_TRY(const auto row,
+              measure(*system, o, x.name, [&](uint32_t) { return make_load(o, x, ++num_rounds); }));
+    LLMOS_TRY_VOID(listener.on_row(row));
+  }
+  if (o.wants("cached")) LLMOS_TRY_VOID(bench_cached(*system, o, listener));
+  system->stop(node::stop_mode::cancel);
+  return {};
+}
+
+}  // namespace llmos
