@@ -156,6 +156,8 @@ void add_batch(command_line& line) {
         "that is exactly one {{ variable }} takes its JSON value: a number, a list of messages.\n"
         "Each item ends as one line of JSON in the output. The YAML may have 512 KiB: many items\n"
         "belong into items_from. See configs/jobs/.\n\n"
+        "Ctrl-C sends nothing more and waits for what runs (kernel.drain_ms), once more cancels\n"
+        "it; --resume runs the rest.\n\n"
         "Exit status 1: an item failed, or nobody reads standard output any more.\n\n"
         "Examples:\n"
         "  llmos batch configs/jobs/hello.yaml\n"
