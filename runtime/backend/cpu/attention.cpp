@@ -14,10 +14,6 @@ constexpr uint32_t max_chunk_rows = 16;
 /// With this many items for each worker no tile needs to be split.
 constexpr uint32_t items_per_worker = 4;
 
-constexpr size_t round_up_16(size_t n) {
-  return (n + 15) / 16 * 16;
-}
-
 }  // namespace
 
 attention::attention(const kernel_table& kernels, const hyperparameters& hp,
