@@ -184,6 +184,15 @@ TEST_CASE_FIXTURE(fixture, "whatever fell, the processes are listed as they are"
   }
 }
 
+TEST_CASE_FIXTURE(fixture, "the monitor counts what was started again") {
+  begin_three();
+  const auto next = fall(crashes[1]);
+  settle();
+  const auto text = request<std::string>(next, atom::stats_v);
+  CHECK(text.find("llmos_restarts_total{room=\"kernel\"}") != std::string::npos);
+  CHECK(text.find("llmos_restarts_total{room=\"ledger\"}") == std::string::npos);
+}
+
 TEST_CASE_FIXTURE(fixture, "whatever fell, a cancel ends the stream and the engine's work on it") {
   for (const auto& c : crashes) {
     CAPTURE(c.name);
