@@ -7,7 +7,7 @@ namespace llmos {
 
 namespace {
 
-/// A queue behind the kernel was full: nothing of the item was computed.
+/// A queue behind the kernel was full. What an engine that fell had computed of it is dropped.
 bool is_overloaded(const outcome& x) {
   return !x.done && x.error.code == ec::overloaded;
 }

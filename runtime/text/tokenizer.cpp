@@ -143,7 +143,8 @@ private:
 result<std::shared_ptr<const tokenizer>> make_bpe(const vocabulary_source& source) {
   if (!source.pre) {
     spdlog::warn("{} says nothing of tokenizer.ggml.pre: its texts are split as by \"default\"",
-                 source.general_name.empty() ? "the vocabulary" : source.general_name);
+                 source.general_name.empty() ? "the vocabulary"
+                                             : printable(source.general_name, shown_bytes));
   }
   LLMOS_TRY(auto pieces, pre_tokenizer::make(source.pre.value_or("default")));
   LLMOS_TRY(auto v, check_vocabulary(source, pieces.adds_bos()));
