@@ -11,8 +11,8 @@ act_tile tile_of(uint32_t row, uint32_t rows, uint32_t max_rows) {
   const uint32_t full = rows / max_rows * max_rows;
   if (row < full) return {row / max_rows * max_rows, max_rows};
   uint32_t first = full;
-  for (uint32_t size = 4; size > 1; size /= 2) {
-    if (size >= max_rows || first + size > rows) continue;
+  for (uint32_t size = max_rows / 2; size > 1; size /= 2) {
+    if (first + size > rows) continue;
     if (row < first + size) return {first, size};
     first += size;
   }

@@ -11,7 +11,8 @@ namespace llmos::cpu {
 
 /// The rows of one matmul input, in the form that the matrices reading it want: integer codes
 /// (`act_block_bytes`), plain floats [k][tile rows], or both. Rows stand in tiles as the kernels
-/// take them: full tiles of `max_rows`, then 4, 2, 1. A panel is a view into scratch memory.
+/// take them: full tiles of `max_rows`, a power of two, then at most one of each smaller power. A
+/// panel is a view into scratch memory.
 class act_panel {
 public:
   act_panel() = default;

@@ -7,6 +7,10 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 #endif
 
 namespace llmos::cpu {
@@ -17,6 +21,7 @@ namespace {
 struct cpu_features {
   bool avx2 = false;
   bool avx512_vnni = false;
+  bool amx_int8 = false;
 };
 
 constexpr bool has_bits(uint32_t x, uint32_t bits) {
@@ -33,6 +38,16 @@ uint32_t saved_states() {
   return low;
 }
 
+/// Tiles need the kernel's leave, which counts for all threads of the process.
+bool may_use_tiles() {
+#if defined(__linux__)
+  constexpr long request_permission = 0x1023, tile_data = 18;  // ARCH_REQ_XCOMP_PERM
+  return syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
+#else
+  return false;
+#endif
+}
+
 /// Processor flags count only together with the states that the system saves.
 cpu_features detect() {
   cpu_features out;
@@ -47,6 +62,9 @@ cpu_features detect() {
   const uint32_t f_dq_bw_vl = bit(16) | bit(17) | bit(30) | bit(31), vnni = bit(11);
   out.avx512_vnni =
       out.avx2 && has_bits(states, zmm_states) && has_bits(b, f_dq_bw_vl) && has_bits(c, vnni);
+  const uint32_t tile_states = bit(17) | bit(18), amx_tile_int8 = bit(24) | bit(25);
+  out.amx_int8 = out.avx512_vnni && has_bits(states, tile_states) && has_bits(d, amx_tile_int8) &&
+                 may_use_tiles();
   return out;
 }
 #endif
@@ -65,6 +83,7 @@ std::vector<const kernel_table*> available_kernels() {
   static const cpu_features features = detect();
   if (features.avx2) out.push_back(&kernels_avx2);
   if (features.avx512_vnni) out.push_back(&kernels_avx512);
+  if (features.amx_int8) out.push_back(&kernels_amx);
 #endif
   return out;
 }

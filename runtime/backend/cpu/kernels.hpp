@@ -125,6 +125,7 @@ extern const kernel_table kernels_portable;
 #if defined(__x86_64__)
 extern const kernel_table kernels_avx2;
 extern const kernel_table kernels_avx512;
+extern const kernel_table kernels_amx;
 #endif
 
 }  // namespace llmos::cpu

@@ -60,7 +60,7 @@ constexpr int code_bits_of(codes c) {
 template <codes C, scaling S, int ZeroPoint>
 struct packed_format {
   static constexpr codes code = C;
-  static constexpr scaling scale = S;
+  static constexpr scaling scale_kind = S;
   static constexpr int zero_point = ZeroPoint;
   static constexpr uint32_t code_bytes = code_bytes_of(C);
   static constexpr int bits = code_bits_of(C);
@@ -172,49 +172,59 @@ inline void add_half_block(const uint8_t* w, act_block<R> act, vf scale, vf min,
   }
 }
 
-/// The 8 blocks of a K-quant's super-block. d · scale is exact: 11 by at most 8 bits.
-template <class F, uint32_t R>
-inline void add_super(const uint8_t* unit, const std::byte* acts, vf (&acc)[R]) {
-  const uint8_t* scales = unit + 8 * F::code_bytes;
-  const vf d = fload_f16(scales);
-  const vf dmin = F::has_min ? fneg(fload_f16(scales + 32)) : fset(0.0f);
-  scales += F::has_min ? 64 : 32;
-  for (uint32_t b = 0; b < 8; ++b) {
-    const uint8_t* w = unit + b * F::code_bytes;
-    const act_block<R> act{acts + size_t{b} * R * act_block_bytes};
-    if constexpr (F::scale == scaling::super_32) {
-      add_block<F, R>(w, act, fmul(d, fload_s8(scales + 16 * b)), d, acc);
-    } else if constexpr (F::scale == scaling::super_32_m) {
-      add_block<F, R>(w, act, fmul(d, fload_u8(scales + 16 * b)),
-                      fmul(dmin, fload_u8(scales + 128 + 16 * b)), acc);
-    } else if constexpr (F::scale == scaling::super_16) {
-      add_half_block<F, R, 0>(w, act, fmul(d, fload_s8(scales + 32 * b)), d, acc);
-      add_half_block<F, R, 1>(w, act, fmul(d, fload_s8(scales + 32 * b + 16)), d, acc);
-    } else {
-      const uint8_t* s = scales + 32 * b;
-      add_half_block<F, R, 0>(w, act, fmul(d, fload_low_nibbles(s)),
-                              fmul(dmin, fload_high_nibbles(s)), acc);
-      add_half_block<F, R, 1>(w, act, fmul(d, fload_low_nibbles(s + 16)),
-                              fmul(dmin, fload_high_nibbles(s + 16)), acc);
-    }
+/// The scales and minima of one unit. A K-quant's d · scale is exact: 11 by at most 8 bits.
+template <class F>
+class unit_scales {
+public:
+  explicit unit_scales(const uint8_t* unit) : p_(unit + F::blocks * F::code_bytes) {
+    d_ = fload_f16(p_);
+    p_ += 32;
+    if constexpr (!F::has_min) return;
+    min_ = fload_f16(p_);
+    p_ += 32;
+    if constexpr (F::is_super) min_ = fneg(min_);
   }
-}
+
+  /// Of block `b`, or of one half of it where the halves differ.
+  vf scale(uint32_t b, uint32_t half) const {
+    if constexpr (F::scale_kind == scaling::super_32) return fmul(d_, fload_s8(p_ + 16 * b));
+    if constexpr (F::scale_kind == scaling::super_32_m) return fmul(d_, fload_u8(p_ + 16 * b));
+    const uint8_t* halves = p_ + 32 * b + 16 * half;
+    if constexpr (F::scale_kind == scaling::super_16) return fmul(d_, fload_s8(halves));
+    if constexpr (F::scale_kind == scaling::super_16_m) return fmul(d_, fload_low_nibbles(halves));
+    return d_;
+  }
+  vf min(uint32_t b, uint32_t half) const {
+    if constexpr (F::scale_kind == scaling::super_32_m) {
+      return fmul(min_, fload_u8(p_ + 128 + 16 * b));
+    }
+    if constexpr (F::scale_kind == scaling::super_16_m) {
+      return fmul(min_, fload_high_nibbles(p_ + 32 * b + 16 * half));
+    }
+    return F::has_min ? min_ : d_;
+  }
+
+private:
+  const uint8_t* p_;
+  vf d_, min_;
+};
 
 /// 16 columns × R rows over all of k.
 template <class F, uint32_t R>
 inline void add_tile(const uint8_t* w, const std::byte* acts, uint32_t k, vf (&acc)[R]) {
-  constexpr weight_layout layout = F::layout;
-  const uint32_t n_units = k / layout.unit_k;
-  for (uint32_t u = 0; u < n_units; ++u) {
-    if constexpr (F::is_super) {
-      add_super<F, R>(w, acts, acc);
-    } else {
-      const vf d = fload_f16(w + F::code_bytes);
-      const vf m = F::has_min ? fload_f16(w + F::code_bytes + 32) : d;
-      add_block<F, R>(w, act_block<R>{acts}, d, m, acc);
+  const uint32_t n_units = k / F::layout.unit_k;
+  for (uint32_t u = 0; u < n_units; ++u, w += F::layout.unit_bytes) {
+    const unit_scales<F> scales(w);
+    for (uint32_t b = 0; b < F::blocks; ++b, acts += size_t{R} * act_block_bytes) {
+      const uint8_t* codes = w + b * F::code_bytes;
+      const act_block<R> act{acts};
+      if constexpr (F::halves) {
+        add_half_block<F, R, 0>(codes, act, scales.scale(b, 0), scales.min(b, 0), acc);
+        add_half_block<F, R, 1>(codes, act, scales.scale(b, 1), scales.min(b, 1), acc);
+      } else {
+        add_block<F, R>(codes, act, scales.scale(b, 0), scales.min(b, 0), acc);
+      }
     }
-    w += layout.unit_bytes;
-    acts += size_t{F::blocks} * R * act_block_bytes;
   }
 }
 
@@ -249,6 +259,22 @@ inline size_t act_row_bytes(uint32_t k) {
   }
 }
 
+/// Sums of rows [row, row + R) go out.
+template <uint32_t R>
+inline void write_rows(const matmul_args& x, uint32_t group, uint32_t row, const vf (&sums)[R]) {
+  const uint32_t column = group * group_columns;
+  const uint32_t width = x.n - column < group_columns ? x.n - column : group_columns;
+  const vf bias = x.bias != nullptr ? fload_n(x.bias + column, width) : fset(0.0f);
+  float* out = x.out + row * x.out_stride + (group - x.group_begin) * group_columns;
+  LLMOS_UNROLL
+  for (uint32_t r = 0; r < R; ++r, out += x.out_stride) {
+    vf y = sums[r];
+    if (x.bias != nullptr) y = fadd(y, bias);
+    if (x.accumulate) y = fadd(fload_n(out, width), y);
+    fstore_n(out, y, width);
+  }
+}
+
 template <class F, uint32_t R>
 inline void run_tile(const matmul_args& x, uint32_t group, uint32_t row) {
   const auto* w = reinterpret_cast<const uint8_t*>(x.weights + group * x.group_bytes);
@@ -261,31 +287,20 @@ inline void run_tile(const matmul_args& x, uint32_t group, uint32_t row) {
   } else {
     add_tile<F, R>(w, acts, x.k, acc);
   }
-  const uint32_t column = group * group_columns;
-  const uint32_t width = x.n - column < group_columns ? x.n - column : group_columns;
-  const vf bias = x.bias != nullptr ? fload_n(x.bias + column, width) : fset(0.0f);
-  float* out = x.out + row * x.out_stride + (group - x.group_begin) * group_columns;
-  LLMOS_UNROLL
-  for (uint32_t r = 0; r < R; ++r, out += x.out_stride) {
-    vf y = acc[r];
-    if (x.bias != nullptr) y = fadd(y, bias);
-    if (x.accumulate) y = fadd(fload_n(out, width), y);
-    fstore_n(out, y, width);
-  }
+  write_rows<R>(x, group, row, acc);
+}
+
+/// Tiles of R rows as many as there are, then of half as many each.
+template <class F, uint32_t R>
+inline void run_tiles(const matmul_args& x, uint32_t group, uint32_t row) {
+  for (; row + R <= x.rows; row += R) run_tile<F, R>(x, group, row);
+  if constexpr (R > 1) run_tiles<F, R / 2>(x, group, row);
 }
 
 template <class F>
 void matmul(const matmul_args& x) {
   for (uint32_t group = x.group_begin; group < x.group_end; ++group) {
-    uint32_t row = 0;
-    for (; row + max_rows <= x.rows; row += max_rows) run_tile<F, max_rows>(x, group, row);
-    if constexpr (max_rows > 4) {
-      if (row + 4 <= x.rows) run_tile<F, 4>(x, group, row), row += 4;
-    }
-    if constexpr (max_rows > 2) {
-      if (row + 2 <= x.rows) run_tile<F, 2>(x, group, row), row += 2;
-    }
-    if (row < x.rows) run_tile<F, 1>(x, group, row);
+    run_tiles<F, max_rows>(x, group, 0);
   }
 }
 

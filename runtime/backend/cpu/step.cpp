@@ -15,7 +15,7 @@ constexpr size_t panel_bytes_per_item = 256 << 10;
 /// Items of a stage for each worker: enough that whoever is late delays little.
 constexpr uint32_t items_per_worker = 8;
 /// Rows that one item norms or quantises; whole tiles, so that no cache line has two writers.
-constexpr uint32_t rows_per_fill = 8;
+constexpr uint32_t rows_per_fill = 16;
 constexpr uint32_t ffn_groups = block_k / group_columns;
 
 constexpr size_t round_up_64(size_t n) {
@@ -38,7 +38,6 @@ step::step(const parts& p)
       rope_(make_rope_table(p.m, p.limits.max_context)),
       seq_of_row_(p.limits.max_rows),
       own_filled_(p.n_workers) {
-  static_assert(rows_per_fill % 8 == 0);
   LLMOS_CHECK(rows_per_fill % kernels_.max_rows == 0);
 }
 

@@ -1,0 +1,237 @@
+#pragma once
+
+// Integer matmuls of many rows on AMX tiles. Included after kernels_impl.hpp, inside the same
+// anonymous namespace. A tile product is the exact integer dot of one block for 16 columns; what
+// is done with it in floats is what add_block and add_half_block do, in the same order, so the
+// bits are those of the vector kernels.
+
+/// Rows of a tile; what is left over goes the vector kernels' way.
+constexpr uint32_t amx_rows = 16;
+constexpr uint32_t amx_parts_per_phase = 8;
+/// Blocks of one column group that are unpacked at a time; whole super-blocks.
+constexpr uint32_t amx_blocks = 32;
+/// Rows whose sums are kept between two such stretches of k.
+constexpr uint32_t amx_sum_rows = 128;
+
+/// A stretch of one group as tiles want it: signed codes, scales as floats, half of them unused
+/// where a block has only one.
+struct unpacked_group {
+  alignas(64) int8_t codes[amx_blocks][group_columns * block_k];  // [quad][column][4]
+  alignas(64) float scale[amx_blocks][2][group_columns];
+  alignas(64) float min[amx_blocks][2][group_columns];
+};
+
+template <class F>
+inline void unpack_codes(const uint8_t* w, int8_t* out) {
+  const auto put = [&](wq quad, int j) {
+    _mm512_store_si512(out + 64 * j,
+                       _mm512_sub_epi8(quad.v, _mm512_set1_epi8(static_cast<char>(F::zero_point))));
+  };
+  put(load_quad<F::code, 0>(w), 0);
+  put(load_quad<F::code, 1>(w), 1);
+  put(load_quad<F::code, 2>(w), 2);
+  put(load_quad<F::code, 3>(w), 3);
+  put(load_quad<F::code, 4>(w), 4);
+  put(load_quad<F::code, 5>(w), 5);
+  put(load_quad<F::code, 6>(w), 6);
+  put(load_quad<F::code, 7>(w), 7);
+}
+
+/// Unit by unit, so that a super-block's scales are read once.
+template <class F>
+inline void unpack(const uint8_t* unit, uint32_t n_blocks, unpacked_group& out) {
+  for (uint32_t first = 0; first < n_blocks; first += F::blocks, unit += F::layout.unit_bytes) {
+    const unit_scales<F> scales(unit);
+    for (uint32_t b = 0; b < F::blocks; ++b) {
+      unpack_codes<F>(unit + b * F::code_bytes, out.codes[first + b]);
+      for (uint32_t half = 0; half < (F::halves ? 2 : 1); ++half) {
+        fstore(out.scale[first + b][half], scales.scale(b, half));
+        if constexpr (F::has_min) fstore(out.min[first + b][half], scales.min(b, half));
+      }
+    }
+  }
+}
+
+/// The shapes of the tiles while it lives: 0–3 products, 4 and 5 activations, 6 and 7 weights, of
+/// which a product sums `depth`.
+class amx_session {
+public:
+  explicit amx_session(uint32_t depth) {
+    struct alignas(64) {
+      uint8_t palette = 1, start_row = 0, reserved[14] = {};
+      uint16_t row_bytes[16] = {};
+      uint8_t rows[16] = {};
+    } config;
+    for (int i = 0; i < 8; ++i) {
+      config.rows[i] = static_cast<uint8_t>(i < 6 ? amx_rows : depth / 4);
+      config.row_bytes[i] = static_cast<uint16_t>(i == 4 || i == 5 ? depth : 4 * group_columns);
+    }
+    // GCC 12 does not see that the instruction reads what is behind the pointer.
+    asm volatile("" : : "r"(&config) : "memory");
+    _tile_loadconfig(&config);
+  }
+  ~amx_session() { _tile_release(); }
+  amx_session(const amx_session&) = delete;
+  amx_session& operator=(const amx_session&) = delete;
+};
+
+/// Dots of some blocks, or of their halves, with one tile of rows: [part][row][column].
+using tile_dots = int32_t[amx_parts_per_phase][amx_rows][group_columns];
+
+/// Part i of a stretch of blocks, and of an activation tile over the same blocks.
+template <bool Halves>
+struct part_of {
+  uint32_t block, half;
+  explicit part_of(uint32_t i) : block(Halves ? i / 2 : i), half(Halves ? i % 2 : 0) {}
+  const int8_t* weights(const unpacked_group& w) const { return w.codes[block] + 256 * half; }
+  act_block<amx_rows> acts(const std::byte* tile) const {
+    return {tile + size_t{block} * amx_rows * act_block_bytes};
+  }
+};
+
+// The intrinsics want the numbers of tiles as literals.
+#define LLMOS_TILE_PRODUCT(I, DOTS, ACTS, WEIGHTS)                            \
+  if (const part_of<Halves> part(first + (I)); (I) < n) {                     \
+    _tile_zero(DOTS);                                                         \
+    _tile_loadd(WEIGHTS, part.weights(w), 64);                                \
+    _tile_loadd(ACTS, part.acts(acts).codes_of(0) + 16 * part.half, block_k); \
+    _tile_dpbssd(DOTS, ACTS, WEIGHTS);                                        \
+  }
+#define LLMOS_TILE_STORE(I, DOTS) \
+  if ((I) < n) _tile_stored(DOTS, dots[I], sizeof dots[I][0])
+
+/// Dots of parts [first, first + n). A product takes four times as long as the next can begin, so
+/// four are under way.
+template <bool Halves>
+inline void multiply_tiles(const unpacked_group& w, const std::byte* acts, uint32_t first,
+                           uint32_t n, tile_dots& dots) {
+  // GCC 12 does not see either that loading a tile reads memory.
+  asm volatile("" : : : "memory");
+  LLMOS_TILE_PRODUCT(0, 0, 4, 6);
+  LLMOS_TILE_PRODUCT(1, 1, 5, 7);
+  LLMOS_TILE_PRODUCT(2, 2, 4, 6);
+  LLMOS_TILE_PRODUCT(3, 3, 5, 7);
+  for (uint32_t i = 0; i < n; i += 4) {
+    LLMOS_TILE_STORE(i, 0);
+    LLMOS_TILE_PRODUCT(i + 4, 0, 4, 6);
+    LLMOS_TILE_STORE(i + 1, 1);
+    LLMOS_TILE_PRODUCT(i + 5, 1, 5, 7);
+    LLMOS_TILE_STORE(i + 2, 2);
+    LLMOS_TILE_PRODUCT(i + 6, 2, 4, 6);
+    LLMOS_TILE_STORE(i + 3, 3);
+    LLMOS_TILE_PRODUCT(i + 7, 3, 5, 7);
+  }
+}
+#undef LLMOS_TILE_PRODUCT
+#undef LLMOS_TILE_STORE
+
+/// acc[row] += scale · dot (+ minimum · sum) of one part.
+template <bool HasMin, bool Halves>
+inline void add_scaled(const unpacked_group& w, part_of<Halves> part, const std::byte* acts,
+                       const int32_t (&dots)[amx_rows][group_columns], vf (&acc)[amx_rows]) {
+  const act_block<amx_rows> act = part.acts(acts);
+  const vf scale = fload(w.scale[part.block][part.half]);
+  const vf min = HasMin ? fload(w.min[part.block][part.half]) : scale;
+  LLMOS_UNROLL
+  for (uint32_t r = 0; r < amx_rows; ++r) {
+    const vf dot = _mm512_cvtepi32_ps(_mm512_load_si512(dots[r]));
+    acc[r] = ffma(dot, fmul(scale, fset(act.d(r))), acc[r]);
+    if constexpr (HasMin && Halves) {
+      acc[r] = ffma(min, fset(act.d(r) * static_cast<float>(act.sums(r)[part.half])), acc[r]);
+    } else if constexpr (HasMin) {
+      acc[r] = ffma(min, fset(act.d_sum(r)), acc[r]);
+    }
+  }
+}
+
+/// Adds blocks [0, n_blocks) of one tile of rows to sums[amx_rows][16 columns]. Tile and float
+/// work take turns: beside tile instructions the float units of this processor run at half speed.
+template <bool HasMin, bool Halves>
+void add_unpacked(const unpacked_group& w, uint32_t n_blocks, const std::byte* acts,
+                  float (*sums)[group_columns]) {
+  alignas(64) tile_dots dots;
+  vf acc[amx_rows];
+  LLMOS_UNROLL
+  for (uint32_t r = 0; r < amx_rows; ++r) acc[r] = fload(sums[r]);
+  const uint32_t n_parts = Halves ? 2 * n_blocks : n_blocks;
+  for (uint32_t first = 0; first < n_parts; first += amx_parts_per_phase) {
+    const uint32_t rest = n_parts - first;
+    const uint32_t n = rest < amx_parts_per_phase ? rest : amx_parts_per_phase;
+    multiply_tiles<Halves>(w, acts, first, n, dots);
+    for (uint32_t i = 0; i < n; ++i) {
+      add_scaled<HasMin>(w, part_of<Halves>(first + i), acts, dots[i], acc);
+    }
+  }
+  LLMOS_UNROLL
+  for (uint32_t r = 0; r < amx_rows; ++r) fstore(sums[r], acc[r]);
+}
+
+/// Rows [begin, end) of one group. REQUIRES: whole tiles, at most amx_sum_rows.
+template <class F>
+void tiled_group(const matmul_args& x, uint32_t group, uint32_t begin, uint32_t end) {
+  alignas(64) unpacked_group w;
+  alignas(64) float sums[amx_sum_rows][group_columns] = {};
+  const auto* units = reinterpret_cast<const uint8_t*>(x.weights + group * x.group_bytes);
+  const uint32_t all_blocks = x.k / block_k;
+  for (uint32_t first = 0; first < all_blocks; first += amx_blocks) {
+    const uint32_t n = all_blocks - first < amx_blocks ? all_blocks - first : amx_blocks;
+    unpack<F>(units + size_t{first / F::blocks} * F::layout.unit_bytes, n, w);
+    for (uint32_t row = begin; row < end; row += amx_rows) {
+      const std::byte* acts = x.acts + row * act_row_bytes<F>(x.k);
+      add_unpacked<F::has_min, F::halves>(w, n, acts + size_t{first} * amx_rows * act_block_bytes,
+                                          sums + (row - begin));
+    }
+  }
+  for (uint32_t row = begin; row < end; ++row) {
+    const vf y[1] = {fload(sums[row - begin])};
+    write_rows<1>(x, group, row, y);
+  }
+}
+
+template <class F>
+void tiled_matmul(const matmul_args& x) {
+  const uint32_t tiled = x.rows / amx_rows * amx_rows;
+  if (tiled > 0) {
+    const amx_session session(F::halves ? block_k / 2 : block_k);
+    for (uint32_t group = x.group_begin; group < x.group_end; ++group) {
+      for (uint32_t row = 0; row < tiled; row += amx_sum_rows) {
+        tiled_group<F>(x, group, row, tiled - row < amx_sum_rows ? tiled : row + amx_sum_rows);
+      }
+    }
+  }
+  for (uint32_t group = x.group_begin; group < x.group_end; ++group) {
+    run_tiles<F, amx_rows / 2>(x, group, tiled);
+  }
+}
+
+template <weight_format W>
+void float_matmul(const matmul_args& x) {
+  for (uint32_t group = x.group_begin; group < x.group_end; ++group) {
+    run_tiles<float_format<W>, amx_rows>(x, group, 0);
+  }
+}
+
+/// The vector kernels but for the matmuls, whose activation tiles are taller.
+constexpr kernel_table make_amx_table() {
+  kernel_table table = make_table("amx-int8");
+  table.max_rows = amx_rows;
+  const auto set = [&](weight_format format, void (*f)(const matmul_args&)) {
+    table.matmul[static_cast<size_t>(format)] = f;
+  };
+  set(weight_format::f32, float_matmul<weight_format::f32>);
+  set(weight_format::f16, float_matmul<weight_format::f16>);
+  set(weight_format::bf16, float_matmul<weight_format::bf16>);
+  set(weight_format::q4_0, tiled_matmul<q4_0>);
+  set(weight_format::q4_1, tiled_matmul<q4_1>);
+  set(weight_format::q5_0, tiled_matmul<q5_0>);
+  set(weight_format::q5_1, tiled_matmul<q5_1>);
+  set(weight_format::q8_0, tiled_matmul<q8_0>);
+  set(weight_format::q2_k, tiled_matmul<q2_k>);
+  set(weight_format::q3_k, tiled_matmul<q3_k>);
+  set(weight_format::q4_k, tiled_matmul<q4_k>);
+  set(weight_format::q5_k, tiled_matmul<q5_k>);
+  set(weight_format::q6_k, tiled_matmul<q6_k>);
+  set(weight_format::iq4_nl, tiled_matmul<iq4_nl>);
+  set(weight_format::iq4_xs, tiled_matmul<iq4_xs>);
+  return table;
+}
