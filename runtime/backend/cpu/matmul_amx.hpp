@@ -41,6 +41,7 @@ inline void unpack_codes(const uint8_t* w, int8_t* out) {
 template <class F>
 inline void unpack(const uint8_t* unit, uint32_t n_blocks, unpacked_group& out) {
   for (uint32_t first = 0; first < n_blocks; first += F::blocks, unit += F::layout.unit_bytes) {
+    prefetch_ahead<F>(unit);
     const unit_scales<F> scales(unit);
     for (uint32_t b = 0; b < F::blocks; ++b) {
       unpack_codes<F>(unit + b * F::code_bytes, out.codes[first + b]);
