@@ -11,7 +11,7 @@ constexpr uint32_t amx_parts_per_phase = 8;
 /// Blocks of one column group that are unpacked at a time; whole super-blocks.
 constexpr uint32_t amx_blocks = 32;
 /// Rows whose sums are kept between two such stretches of k.
-constexpr uint32_t amx_sum_rows = 128;
+constexpr uint32_t amx_sum_rows = 256;
 
 /// A stretch of one group as tiles want it: signed codes, scales as floats, half of them unused
 /// where a block has only one.

@@ -1,5 +1,7 @@
 #include "runtime/backend/cpu/step.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cmath>
 
@@ -11,7 +13,11 @@ namespace llmos::cpu {
 namespace {
 
 /// Inputs of one item's rows: they should stay in the second-level cache.
-constexpr size_t panel_bytes_per_item = 256 << 10;
+size_t panel_bytes_per_item() {
+  constexpr long least = 256 << 10, most = 1 << 20;
+  static const long half_of_cache = ::sysconf(_SC_LEVEL2_CACHE_SIZE) / 2;  // 0 if unknown
+  return static_cast<size_t>(std::clamp(half_of_cache, least, most));
+}
 /// Items of a stage for each worker: enough that whoever is late delays little.
 constexpr uint32_t items_per_worker = 8;
 /// Rows that one item norms or quantises; whole tiles, so that no cache line has two writers.
@@ -199,20 +205,22 @@ void step::run(uint32_t stage, uint32_t item, uint32_t worker) {
 
 // ---- items ----------------------------------------------------------------------------------
 
-/// Rows whose inputs fit the cache together: whole tiles.
-uint32_t step::rows_per_item(const act_panel& in) const {
-  const auto rows = static_cast<uint32_t>(panel_bytes_per_item / std::max<size_t>(1, in.bytes(1)));
-  const uint32_t tiles = std::min(rows, max_rows_per_item) / kernels_.max_rows;
-  return std::max(tiles, 1u) * kernels_.max_rows;
+/// Rows whose inputs fit the cache together: whole tiles, and all ranges about alike.
+uint32_t step::rows_per_item(const act_panel& in, uint32_t rows) const {
+  const size_t fit = panel_bytes_per_item() / std::max<size_t>(1, in.bytes(1));
+  const auto most = static_cast<uint32_t>(std::min<size_t>(fit, max_rows_per_item));
+  const uint32_t most_tiles = std::max(most / kernels_.max_rows, 1u);
+  const uint32_t tiles = ceil_div(rows, kernels_.max_rows);
+  return ceil_div(tiles, ceil_div(tiles, most_tiles)) * kernels_.max_rows;
 }
 
 step::grid step::make_grid(const act_panel& in, uint32_t rows, uint32_t units) const {
   grid g;
   g.rows = rows;
-  g.row_step = rows_per_item(in);
-  g.n_ranges = ceil_div(rows, g.row_step);
   g.units = units;
-  if (g.n_ranges == 0) return g;
+  if (rows == 0) return g;
+  g.row_step = rows_per_item(in, rows);
+  g.n_ranges = ceil_div(rows, g.row_step);
   g.n_parts = std::min(units, ceil_div(items_per_worker * p_.n_workers, g.n_ranges));
   return g;
 }

@@ -67,7 +67,7 @@ private:
     head,
   };
   static constexpr uint32_t kinds_per_layer = 8;
-  static constexpr uint32_t max_rows_per_item = 128;
+  static constexpr uint32_t max_rows_per_item = 256;
   /// Gate and up are computed 32 columns at a time, a whole block of the next matmul's input.
   static constexpr uint32_t ffn_unit = block_k;
   struct place {
@@ -115,7 +115,7 @@ private:
   place place_of(uint32_t stage) const;
   grid make_grid(const act_panel& in, uint32_t rows, uint32_t units) const;
   cell cell_of(uint32_t item) const;
-  uint32_t rows_per_item(const act_panel& in) const;
+  uint32_t rows_per_item(const act_panel& in, uint32_t rows) const;
 
   void embed(uint32_t item);
   void project_qkv(const layer_weights& w, uint32_t layer, const act_panel& in, cell c) const;
