@@ -91,28 +91,33 @@ struct part_of {
 };
 
 // The intrinsics want the numbers of tiles as literals.
-#define LLMOS_TILE_PRODUCT(I, DOTS, ACTS, WEIGHTS)                            \
-  if (const part_of<Halves> part(first + (I)); (I) < n) {                     \
+#define LLMOS_TILE_PRODUCT(PART, DOTS, ACTS, WEIGHTS)                         \
+  if (const part_of<Halves> part(PART); (PART) < n_parts) {                   \
     _tile_zero(DOTS);                                                         \
     _tile_loadd(WEIGHTS, part.weights(w), 64);                                \
     _tile_loadd(ACTS, part.acts(acts).codes_of(0) + 16 * part.half, block_k); \
     _tile_dpbssd(DOTS, ACTS, WEIGHTS);                                        \
   }
-#define LLMOS_TILE_STORE(I, DOTS) \
-  if ((I) < n) _tile_stored(DOTS, dots[I], sizeof dots[I][0])
+#define LLMOS_TILE_STORE(PART, DOTS) \
+  if ((PART) < n_parts) _tile_stored(DOTS, dots[(PART) % amx_parts_per_phase], 4 * group_columns)
 
-/// Dots of parts [first, first + n). A product takes four times as long as the next can begin, so
-/// four are under way.
+/// Begins the first four products.
 template <bool Halves>
-inline void multiply_tiles(const unpacked_group& w, const std::byte* acts, uint32_t first,
-                           uint32_t n, tile_dots& dots) {
+inline void begin_products(const unpacked_group& w, const std::byte* acts, uint32_t n_parts) {
   // GCC 12 does not see either that loading a tile reads memory.
   asm volatile("" : : : "memory");
   LLMOS_TILE_PRODUCT(0, 0, 4, 6);
   LLMOS_TILE_PRODUCT(1, 1, 5, 7);
   LLMOS_TILE_PRODUCT(2, 2, 4, 6);
   LLMOS_TILE_PRODUCT(3, 3, 5, 7);
-  for (uint32_t i = 0; i < n; i += 4) {
+}
+
+/// Dots of parts [first, first + amx_parts_per_phase), of which four have begun; begins the next
+/// four. A product takes four times as long as until the next may begin.
+template <bool Halves>
+inline void multiply_tiles(const unpacked_group& w, const std::byte* acts, uint32_t first,
+                           uint32_t n_parts, tile_dots& dots) {
+  for (uint32_t i = first; i < first + amx_parts_per_phase; i += 4) {
     LLMOS_TILE_STORE(i, 0);
     LLMOS_TILE_PRODUCT(i + 4, 0, 4, 6);
     LLMOS_TILE_STORE(i + 1, 1);
@@ -145,47 +150,51 @@ inline void add_scaled(const unpacked_group& w, part_of<Halves> part, const std:
   }
 }
 
-/// Adds blocks [0, n_blocks) of one tile of rows to sums[amx_rows][16 columns]. Tile and float
-/// work take turns: beside tile instructions the float units of this processor run at half speed.
+/// acc += blocks [0, n_blocks) of one tile of rows. Tile and float work take turns: beside tile
+/// instructions the float units of this processor run at half speed.
 template <bool HasMin, bool Halves>
-void add_unpacked(const unpacked_group& w, uint32_t n_blocks, const std::byte* acts,
-                  float (*sums)[group_columns]) {
+inline void add_unpacked(const unpacked_group& w, uint32_t n_blocks, const std::byte* acts,
+                         vf (&acc)[amx_rows]) {
   alignas(64) tile_dots dots;
-  vf acc[amx_rows];
-  LLMOS_UNROLL
-  for (uint32_t r = 0; r < amx_rows; ++r) acc[r] = fload(sums[r]);
   const uint32_t n_parts = Halves ? 2 * n_blocks : n_blocks;
+  begin_products<Halves>(w, acts, n_parts);
   for (uint32_t first = 0; first < n_parts; first += amx_parts_per_phase) {
+    multiply_tiles<Halves>(w, acts, first, n_parts, dots);
     const uint32_t rest = n_parts - first;
     const uint32_t n = rest < amx_parts_per_phase ? rest : amx_parts_per_phase;
-    multiply_tiles<Halves>(w, acts, first, n, dots);
     for (uint32_t i = 0; i < n; ++i) {
       add_scaled<HasMin>(w, part_of<Halves>(first + i), acts, dots[i], acc);
     }
   }
-  LLMOS_UNROLL
-  for (uint32_t r = 0; r < amx_rows; ++r) fstore(sums[r], acc[r]);
 }
 
-/// Rows [begin, end) of one group. REQUIRES: whole tiles, at most amx_sum_rows.
+/// Rows [begin, end) of one group, a stretch of k after the other. REQUIRES: whole tiles, at most
+/// amx_sum_rows.
 template <class F>
 void tiled_group(const matmul_args& x, uint32_t group, uint32_t begin, uint32_t end) {
   alignas(64) unpacked_group w;
-  alignas(64) float sums[amx_sum_rows][group_columns] = {};
+  alignas(64) float sums[amx_sum_rows][group_columns];
   const auto* units = reinterpret_cast<const uint8_t*>(x.weights + group * x.group_bytes);
   const uint32_t all_blocks = x.k / block_k;
   for (uint32_t first = 0; first < all_blocks; first += amx_blocks) {
-    const uint32_t n = all_blocks - first < amx_blocks ? all_blocks - first : amx_blocks;
+    const bool is_last = all_blocks - first <= amx_blocks;
+    const uint32_t n = is_last ? all_blocks - first : amx_blocks;
     unpack<F>(units + size_t{first / F::blocks} * F::layout.unit_bytes, n, w);
     for (uint32_t row = begin; row < end; row += amx_rows) {
+      float(*const sum)[group_columns] = sums + (row - begin);
       const std::byte* acts = x.acts + row * act_row_bytes<F>(x.k);
+      vf acc[amx_rows];
+      LLMOS_UNROLL
+      for (uint32_t r = 0; r < amx_rows; ++r) acc[r] = first == 0 ? fset(0.0f) : fload(sum[r]);
       add_unpacked<F::has_min, F::halves>(w, n, acts + size_t{first} * amx_rows * act_block_bytes,
-                                          sums + (row - begin));
+                                          acc);
+      if (is_last) {
+        write_rows<amx_rows>(x, group, row, acc);
+        continue;
+      }
+      LLMOS_UNROLL
+      for (uint32_t r = 0; r < amx_rows; ++r) fstore(sum[r], acc[r]);
     }
-  }
-  for (uint32_t row = begin; row < end; ++row) {
-    const vf y[1] = {fload(sums[row - begin])};
-    write_rows<1>(x, group, row, y);
   }
 }
 
