@@ -7,9 +7,9 @@
 
 /// Rows of a tile; what is left over goes the vector kernels' way.
 constexpr uint32_t amx_rows = 16;
-constexpr uint32_t amx_parts_per_phase = 8;
-/// Blocks of one column group that are unpacked at a time; whole super-blocks.
-constexpr uint32_t amx_blocks = 32;
+/// Blocks of one column group that are unpacked at a time: one super-block, so that they, the
+/// activations and the dots fit the first-level cache together.
+constexpr uint32_t amx_blocks = 8;
 /// Rows whose sums are kept between two such stretches of k.
 constexpr uint32_t amx_sum_rows = 256;
 
@@ -37,9 +37,9 @@ inline void unpack_codes(const uint8_t* w, int8_t* out) {
   put(load_quad<F::code, 7>(w), 7);
 }
 
-/// Unit by unit, so that a super-block's scales are read once.
+/// Unit by unit, so that a super-block's scales are read once. Returns where the next begin.
 template <class F>
-inline void unpack(const uint8_t* unit, uint32_t n_blocks, unpacked_group& out) {
+inline const uint8_t* unpack(const uint8_t* unit, uint32_t n_blocks, unpacked_group& out) {
   for (uint32_t first = 0; first < n_blocks; first += F::blocks, unit += F::layout.unit_bytes) {
     prefetch_ahead<F>(unit);
     const unit_scales<F> scales(unit);
@@ -51,6 +51,7 @@ inline void unpack(const uint8_t* unit, uint32_t n_blocks, unpacked_group& out) 
       }
     }
   }
+  return unit;
 }
 
 /// The shapes of the tiles while it lives: 0–3 products, 4 and 5 activations, 6 and 7 weights, of
@@ -76,60 +77,67 @@ public:
   amx_session& operator=(const amx_session&) = delete;
 };
 
-/// Dots of some blocks, or of their halves, with one tile of rows: [part][row][column].
-using tile_dots = int32_t[amx_parts_per_phase][amx_rows][group_columns];
-
-/// Part i of a stretch of blocks, and of an activation tile over the same blocks.
+/// Part i of a stretch of blocks: a block, or half of one where halves have their own scales.
 template <bool Halves>
 struct part_of {
+  static constexpr uint32_t most = amx_blocks * (Halves ? 2 : 1);
   uint32_t block, half;
   explicit part_of(uint32_t i) : block(Halves ? i / 2 : i), half(Halves ? i % 2 : 0) {}
   const int8_t* weights(const unpacked_group& w) const { return w.codes[block] + 256 * half; }
+  /// Of an activation tile over the same blocks.
   act_block<amx_rows> acts(const std::byte* tile) const {
     return {tile + size_t{block} * amx_rows * act_block_bytes};
   }
 };
 
-// The intrinsics want the numbers of tiles as literals.
-#define LLMOS_TILE_PRODUCT(PART, DOTS, ACTS, WEIGHTS)                         \
-  if (const part_of<Halves> part(PART); (PART) < n_parts) {                   \
-    _tile_zero(DOTS);                                                         \
-    _tile_loadd(WEIGHTS, part.weights(w), 64);                                \
-    _tile_loadd(ACTS, part.acts(acts).codes_of(0) + 16 * part.half, block_k); \
-    _tile_dpbssd(DOTS, ACTS, WEIGHTS);                                        \
-  }
-#define LLMOS_TILE_STORE(PART, DOTS) \
-  if ((PART) < n_parts) _tile_stored(DOTS, dots[(PART) % amx_parts_per_phase], 4 * group_columns)
-
-/// Begins the first four products.
+/// Dots of all parts with one tile of rows: [part][row][column].
 template <bool Halves>
-inline void begin_products(const unpacked_group& w, const std::byte* acts, uint32_t n_parts) {
+using tile_dots = int32_t[part_of<Halves>::most][amx_rows][group_columns];
+
+// The intrinsics want the numbers of tiles as literals.
+#define LLMOS_TILE_PRODUCT(PART, ROWS, DOTS, ACTS, WEIGHTS)             \
+  do {                                                                  \
+    const part_of<Halves> p(PART);                                      \
+    _tile_zero(DOTS);                                                   \
+    _tile_loadd(WEIGHTS, p.weights(w), 64);                             \
+    _tile_loadd(ACTS, p.acts(ROWS).codes_of(0) + 16 * p.half, block_k); \
+    _tile_dpbssd(DOTS, ACTS, WEIGHTS);                                  \
+  } while (false)
+
+/// Begins the first four products with a tile of rows.
+template <bool Halves>
+inline void begin_products(const unpacked_group& w, uint32_t n_parts, const std::byte* rows) {
   // GCC 12 does not see either that loading a tile reads memory.
   asm volatile("" : : : "memory");
-  LLMOS_TILE_PRODUCT(0, 0, 4, 6);
-  LLMOS_TILE_PRODUCT(1, 1, 5, 7);
-  LLMOS_TILE_PRODUCT(2, 2, 4, 6);
-  LLMOS_TILE_PRODUCT(3, 3, 5, 7);
+  LLMOS_TILE_PRODUCT(0, rows, 0, 4, 6);
+  if (n_parts > 1) LLMOS_TILE_PRODUCT(1, rows, 1, 5, 7);
+  if (n_parts > 2) LLMOS_TILE_PRODUCT(2, rows, 2, 4, 6);
+  if (n_parts > 3) LLMOS_TILE_PRODUCT(3, rows, 3, 5, 7);
 }
 
-/// Dots of parts [first, first + amx_parts_per_phase), of which four have begun; begins the next
-/// four. A product takes four times as long as until the next may begin.
+#define LLMOS_TILE_TURN(I, DOTS, ACTS, WEIGHTS)                           \
+  if ((I) < n_parts) _tile_stored(DOTS, dots[I], sizeof dots[I][0]);      \
+  if ((I) + 4 < n_parts) {                                                \
+    LLMOS_TILE_PRODUCT((I) + 4, rows, DOTS, ACTS, WEIGHTS);               \
+  } else if (is_last_turn && next_rows != nullptr && (I) % 4 < n_parts) { \
+    LLMOS_TILE_PRODUCT((I) % 4, next_rows, DOTS, ACTS, WEIGHTS);          \
+  }
+
+/// Dots of all parts with a tile of rows, of which the first four have begun; begins those of the
+/// next tile. A product takes four times as long as until the next may begin.
 template <bool Halves>
-inline void multiply_tiles(const unpacked_group& w, const std::byte* acts, uint32_t first,
-                           uint32_t n_parts, tile_dots& dots) {
-  for (uint32_t i = first; i < first + amx_parts_per_phase; i += 4) {
-    LLMOS_TILE_STORE(i, 0);
-    LLMOS_TILE_PRODUCT(i + 4, 0, 4, 6);
-    LLMOS_TILE_STORE(i + 1, 1);
-    LLMOS_TILE_PRODUCT(i + 5, 1, 5, 7);
-    LLMOS_TILE_STORE(i + 2, 2);
-    LLMOS_TILE_PRODUCT(i + 6, 2, 4, 6);
-    LLMOS_TILE_STORE(i + 3, 3);
-    LLMOS_TILE_PRODUCT(i + 7, 3, 5, 7);
+inline void multiply_tiles(const unpacked_group& w, uint32_t n_parts, const std::byte* rows,
+                           const std::byte* next_rows, tile_dots<Halves>& dots) {
+  for (uint32_t i = 0; i < n_parts; i += 4) {
+    const bool is_last_turn = i + 4 >= n_parts;
+    LLMOS_TILE_TURN(i, 0, 4, 6);
+    LLMOS_TILE_TURN(i + 1, 1, 5, 7);
+    LLMOS_TILE_TURN(i + 2, 2, 4, 6);
+    LLMOS_TILE_TURN(i + 3, 3, 5, 7);
   }
 }
 #undef LLMOS_TILE_PRODUCT
-#undef LLMOS_TILE_STORE
+#undef LLMOS_TILE_TURN
 
 /// acc[row] += scale · dot (+ minimum · sum) of one part.
 template <bool HasMin, bool Halves>
@@ -150,44 +158,35 @@ inline void add_scaled(const unpacked_group& w, part_of<Halves> part, const std:
   }
 }
 
-/// acc += blocks [0, n_blocks) of one tile of rows. Tile and float work take turns: beside tile
-/// instructions the float units of this processor run at half speed.
-template <bool HasMin, bool Halves>
-inline void add_unpacked(const unpacked_group& w, uint32_t n_blocks, const std::byte* acts,
-                         vf (&acc)[amx_rows]) {
-  alignas(64) tile_dots dots;
-  const uint32_t n_parts = Halves ? 2 * n_blocks : n_blocks;
-  begin_products<Halves>(w, acts, n_parts);
-  for (uint32_t first = 0; first < n_parts; first += amx_parts_per_phase) {
-    multiply_tiles<Halves>(w, acts, first, n_parts, dots);
-    const uint32_t rest = n_parts - first;
-    const uint32_t n = rest < amx_parts_per_phase ? rest : amx_parts_per_phase;
-    for (uint32_t i = 0; i < n; ++i) {
-      add_scaled<HasMin>(w, part_of<Halves>(first + i), acts, dots[i], acc);
-    }
-  }
-}
-
-/// Rows [begin, end) of one group, a stretch of k after the other. REQUIRES: whole tiles, at most
-/// amx_sum_rows.
+/// Rows [begin, end) of one group, a stretch of k after the other. Tile and float work take turns:
+/// beside tile instructions the float units of this processor run at half speed.
+/// REQUIRES: whole tiles, at most amx_sum_rows.
 template <class F>
 void tiled_group(const matmul_args& x, uint32_t group, uint32_t begin, uint32_t end) {
   alignas(64) unpacked_group w;
+  alignas(64) tile_dots<F::halves> dots;
   alignas(64) float sums[amx_sum_rows][group_columns];
-  const auto* units = reinterpret_cast<const uint8_t*>(x.weights + group * x.group_bytes);
+  const auto* unit = reinterpret_cast<const uint8_t*>(x.weights + group * x.group_bytes);
   const uint32_t all_blocks = x.k / block_k;
   for (uint32_t first = 0; first < all_blocks; first += amx_blocks) {
     const bool is_last = all_blocks - first <= amx_blocks;
-    const uint32_t n = is_last ? all_blocks - first : amx_blocks;
-    unpack<F>(units + size_t{first / F::blocks} * F::layout.unit_bytes, n, w);
+    const uint32_t n_blocks = is_last ? all_blocks - first : amx_blocks;
+    const uint32_t n_parts = F::halves ? 2 * n_blocks : n_blocks;
+    unit = unpack<F>(unit, n_blocks, w);
+    const auto acts_of = [&](uint32_t row) {
+      return x.acts + row * act_row_bytes<F>(x.k) + size_t{first} * amx_rows * act_block_bytes;
+    };
+    begin_products<F::halves>(w, n_parts, acts_of(begin));
     for (uint32_t row = begin; row < end; row += amx_rows) {
+      const std::byte* next = row + amx_rows < end ? acts_of(row + amx_rows) : nullptr;
+      multiply_tiles<F::halves>(w, n_parts, acts_of(row), next, dots);
       float(*const sum)[group_columns] = sums + (row - begin);
-      const std::byte* acts = x.acts + row * act_row_bytes<F>(x.k);
       vf acc[amx_rows];
       LLMOS_UNROLL
       for (uint32_t r = 0; r < amx_rows; ++r) acc[r] = first == 0 ? fset(0.0f) : fload(sum[r]);
-      add_unpacked<F::has_min, F::halves>(w, n, acts + size_t{first} * amx_rows * act_block_bytes,
-                                          acc);
+      for (uint32_t i = 0; i < n_parts; ++i) {
+        add_scaled<F::has_min>(w, part_of<F::halves>(i), acts_of(row), dots[i], acc);
+      }
       if (is_last) {
         write_rows<amx_rows>(x, group, row, acc);
         continue;
