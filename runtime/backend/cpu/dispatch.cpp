@@ -20,6 +20,7 @@ namespace {
 #if defined(__x86_64__)
 struct cpu_features {
   bool avx2 = false;
+  bool avx_vnni = false;
   bool avx512_vnni = false;
   bool amx_int8 = false;
 };
@@ -65,6 +66,9 @@ cpu_features detect() {
   const uint32_t tile_states = bit(17) | bit(18), amx_tile_int8 = bit(24) | bit(25);
   out.amx_int8 = out.avx512_vnni && has_bits(states, tile_states) && has_bits(d, amx_tile_int8) &&
                  may_use_tiles();
+  if (__get_cpuid_count(7, 1, &a, &b, &c, &d) != 0) {
+    out.avx_vnni = out.avx2 && has_bits(a, bit(4));
+  }
   return out;
 }
 #endif
@@ -82,6 +86,7 @@ std::vector<const kernel_table*> available_kernels() {
 #if defined(__x86_64__)
   static const cpu_features features = detect();
   if (features.avx2) out.push_back(&kernels_avx2);
+  if (features.avx_vnni) out.push_back(&kernels_avxvnni);
   if (features.avx512_vnni) out.push_back(&kernels_avx512);
   if (features.amx_int8) out.push_back(&kernels_amx);
 #endif

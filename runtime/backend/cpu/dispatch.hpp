@@ -12,7 +12,8 @@ namespace llmos::cpu {
 std::vector<const kernel_table*> available_kernels();
 
 /// The fastest table, or the one that the environment variable LLMOS_CPU names by its first word
-/// (portable, avx2, avx512, amx). Errors: invalid_argument (unknown, or not available here).
+/// (portable, avx2, avxvnni, avx512, amx). Errors: invalid_argument (unknown, or not available
+/// here).
 result<const kernel_table*> choose_kernels();
 
 }  // namespace llmos::cpu

@@ -124,6 +124,7 @@ struct kernel_table {
 extern const kernel_table kernels_portable;
 #if defined(__x86_64__)
 extern const kernel_table kernels_avx2;
+extern const kernel_table kernels_avxvnni;
 extern const kernel_table kernels_avx512;
 extern const kernel_table kernels_amx;
 #endif

@@ -10,6 +10,8 @@ namespace llmos::cpu {
 namespace {
 #include "runtime/backend/cpu/vec_avx2.hpp"
 
+#include "runtime/backend/cpu/int_dot_avx2.hpp"
+
 #include "runtime/backend/cpu/kernels_impl.hpp"
 }  // namespace
 
