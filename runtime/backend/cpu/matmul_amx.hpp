@@ -159,7 +159,7 @@ inline void add_scaled(const unpacked_group& w, part_of<Halves> part, const std:
 }
 
 /// Rows [begin, end) of one group, a stretch of k after the other. Tile and float work take turns:
-/// beside tile instructions the float units of this processor run at half speed.
+/// beside tile instructions the float units of Emerald Rapids run at half speed.
 /// REQUIRES: whole tiles, at most amx_sum_rows.
 template <class F>
 void tiled_group(const matmul_args& x, uint32_t group, uint32_t begin, uint32_t end) {

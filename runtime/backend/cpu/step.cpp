@@ -72,8 +72,8 @@ result<void> step::allocate() {
         {attn_in_.bytes(n), out_in_.bytes(n), ffn_in_.bytes(n), head_in_.bytes(n_head)});
   };
   own_panel_bytes_ = round_up_64(std::max(widest(1, 1), down_in_.bytes(1)));
-  worker_floats_ =
-      round_up_64(std::max(hp_.n_embd, q_width())) + 2 * size_t{max_rows_per_item} * ffn_unit;
+  worker_floats_ = round_up_64(std::max(hp_.n_embd, q_width())) +
+                   std::max(2 * size_t{max_rows_per_item} * ffn_unit, round_up_64(hp_.n_embd));
   uint64_t total = 0;
   const auto reserve = [&](uint64_t bytes) {
     const uint64_t at = total;

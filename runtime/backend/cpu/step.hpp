@@ -168,7 +168,8 @@ private:
   std::byte* down_panel_ = nullptr;
   std::byte* own_panels_ = nullptr;  // one row of the same for each worker
   size_t own_panel_bytes_ = 0;
-  // Per worker: a row, then the results of a tile (gate and up of an ffn unit, or logits).
+  // Per worker: a row, then the results of a tile (gate and up of an ffn unit, or logits), or
+  // what the codes of a row miss.
   float* worker_rows_ = nullptr;
   size_t worker_floats_ = 0;
 

@@ -1,7 +1,7 @@
 #pragma once
 
 // 16 floats, 16 ints and 64 codes in one zmm register each; dot products by VNNI.
-// Included inside an anonymous namespace by one kernel file.
+// Included inside an anonymous namespace by each kernel file of that width.
 
 constexpr uint32_t max_rows = 8;
 constexpr uint32_t max_attention_rows = 8;

@@ -160,6 +160,14 @@ TEST_SUITE("runtime.backend.cpu.cpu_backend") {
     CHECK(mean_kl(want, got, m->hp.n_vocab) < 1e-5);  // float16 K and V are all that differs
   }
 
+  TEST_CASE("an embedding far wider than all else fits the scratch memory") {
+    const auto m = test::make_random_model(
+        {.n_layers = 1, .n_embd = 65536, .n_heads = 1, .n_kv_heads = 1, .n_ff = 32, .n_vocab = 40});
+    const auto tokens = random_tokens(40, m->hp.n_vocab);
+    const auto want = all_logits(m, small_limits(1), tokens, 1);
+    for (int i = 0; i < 3; ++i) CHECK(same_bits(all_logits(m, small_limits(3), tokens, 40), want));
+  }
+
   TEST_CASE("a step allocates nothing") {
     const auto m = test::make_random_model({});
     const backend_limits limits = small_limits(2);
