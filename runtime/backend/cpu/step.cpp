@@ -20,8 +20,6 @@ size_t panel_bytes_per_item() {
 }
 /// Items of a stage for each worker: enough that whoever is late delays little.
 constexpr uint32_t items_per_worker = 8;
-/// Rows that one item norms or quantises; whole tiles, so that no cache line has two writers.
-constexpr uint32_t rows_per_fill = 16;
 constexpr uint32_t ffn_groups = block_k / group_columns;
 
 constexpr size_t round_up_64(size_t n) {
@@ -41,10 +39,11 @@ step::step(const parts& p)
     : p_(p),
       hp_(p.m.hp),
       kernels_(p.kernels),
+      rows_per_fill_(std::max(8u, p.kernels.max_rows)),
       rope_(make_rope_table(p.m, p.limits.max_context)),
       seq_of_row_(p.limits.max_rows),
       own_filled_(p.n_workers) {
-  LLMOS_CHECK(rows_per_fill % kernels_.max_rows == 0);
+  LLMOS_CHECK(rows_per_fill_ % kernels_.max_rows == 0);
 }
 
 result<std::unique_ptr<step>> step::make(const parts& p) {
@@ -144,13 +143,15 @@ uint32_t step::n_items(uint32_t stage) {
   const auto [what, layer] = place_of(stage);
   const layer_weights& w = p_.weights.layers[layer];
   const uint32_t before = n_rows(), after = rows_after(layer);
-  const auto fills = [](uint32_t rows) { return rows > 1 ? ceil_div(rows, rows_per_fill) : 0; };
+  const auto fills = [this](uint32_t rows) {
+    return rows > 1 ? ceil_div(rows, rows_per_fill_) : 0;
+  };
   const auto matmul = [&](const act_panel& in, uint32_t rows, uint32_t units) {
     grid_ = make_grid(in, rows, units);
     return grid_.items();
   };
   switch (what) {
-    case kind::embed: return ceil_div(before, rows_per_fill);
+    case kind::embed: return ceil_div(before, rows_per_fill_);
     case kind::norm_attn: return fills(before);
     case kind::qkv: return matmul(attn_in_, before, static_cast<uint32_t>(head_units_.size()));
     case kind::attend: return attention_->open(is_last(layer));
@@ -159,7 +160,7 @@ uint32_t step::n_items(uint32_t stage) {
     case kind::norm_ffn: return fills(after);
     case kind::gate_up: return matmul(ffn_in_, after, ceil_div(hp_.n_ff, ffn_unit));
     case kind::down: return matmul(down_in_, after, w.down.n_groups());
-    case kind::norm_head: return ceil_div(head_terms_ * after, rows_per_fill);
+    case kind::norm_head: return ceil_div(head_terms_ * after, rows_per_fill_);
     case kind::head: return matmul(head_in_, head_terms_ * after, p_.weights.output.n_groups());
   }
   return 0;
@@ -240,8 +241,8 @@ act_panel step::panel(const act_panel& shape, std::byte* memory, uint32_t rows) 
 template <class RowOf>
 void step::fill(const act_panel& shape, uint32_t rows, uint32_t item, RowOf row_of) const {
   const act_panel in = panel(shape, panel_, rows);
-  const uint32_t end = std::min((item + 1) * rows_per_fill, rows);
-  for (uint32_t row = item * rows_per_fill; row < end; ++row) {
+  const uint32_t end = std::min((item + 1) * rows_per_fill_, rows);
+  for (uint32_t row = item * rows_per_fill_; row < end; ++row) {
     in.put_row(kernels_, row_of(row), row, rows);
   }
 }
@@ -288,8 +289,8 @@ void step::embed(uint32_t item) {
   const tensor_info& t = *p_.m.token_embd;
   const type_info& type = info_of(t.type);
   const size_t row_bytes = hp_.n_embd / type.block_elems * type.block_bytes;
-  const uint32_t end = std::min((item + 1) * rows_per_fill, n_rows());
-  for (uint32_t row = item * rows_per_fill; row < end; ++row) {
+  const uint32_t end = std::min((item + 1) * rows_per_fill_, n_rows());
+  for (uint32_t row = item * rows_per_fill_; row < end; ++row) {
     dequantize(t.type, t.data + static_cast<size_t>(batch_->tokens[row]) * row_bytes,
                {x_ + size_t{row} * hp_.n_embd, hp_.n_embd});
   }
@@ -399,8 +400,8 @@ void step::norm_head(uint32_t item, uint32_t worker) const {
   const act_panel in = panel(head_in_, panel_, rows);
   const act_panel own = panel(head_in_, own_panels_ + worker * own_panel_bytes_, 1);
   float* const error = worker_row(worker) + round_up_64(hp_.n_embd);
-  const uint32_t end = std::min((item + 1) * rows_per_fill, rows);
-  for (uint32_t row = item * rows_per_fill; row < end; row += head_terms_) {
+  const uint32_t end = std::min((item + 1) * rows_per_fill_, rows);
+  for (uint32_t row = item * rows_per_fill_; row < end; row += head_terms_) {
     const float* x =
         normed(last_ + size_t{row / head_terms_} * hp_.n_embd, p_.weights.output_norm, worker);
     in.put_row(kernels_, x, row, rows);

@@ -150,6 +150,8 @@ private:
   const parts p_;
   const hyperparameters hp_;
   const kernel_table& kernels_;
+  /// Rows that one item norms or quantises; whole tiles, so that no cache line has two writers.
+  const uint32_t rows_per_fill_;
   rope_table rope_;
   std::unique_ptr<attention> attention_;
   std::vector<head_unit> head_units_;
