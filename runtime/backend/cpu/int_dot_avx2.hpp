@@ -13,22 +13,12 @@ struct int_dot {
   vi narrow;  // 16-bit partial sums
 
   void start(int zero_point, const int16_t* pair, bool first, bool second) {
-    sum = iset(0);
-    if (zero_point == 0 || Bits == 8) return;  // signed codes need no zero point
-    const uint32_t factor = static_cast<uint16_t>(-zero_point);
-    const uint32_t factors = (first ? factor : 0) | (second ? factor << 16 : 0);
-    int32_t pair_bits;
-    __builtin_memcpy(&pair_bits, pair, sizeof pair_bits);
-    const __m256i x = _mm256_madd_epi16(_mm256_set1_epi32(static_cast<int32_t>(factors)),
-                                        _mm256_set1_epi32(pair_bits));
-    sum = {x, x};
+    const bool is_signed = Bits == 8;  // needs no zero point
+    sum = is_signed ? iset(0) : zero_point_sum(zero_point, pair, first, second);
   }
   template <int J>
   void add(const wq& w, const int8_t* four) {
-    int32_t bits;
-    __builtin_memcpy(&bits, four, sizeof bits);
-    const __m256i a = _mm256_set1_epi32(bits);
-    const vi product = multiply(w, a);
+    const vi product = multiply(w, broadcast_32_bits(four));
     if constexpr (J % sums == 0) {
       narrow = product;
     } else {

@@ -15,6 +15,6 @@ namespace {
 #include "runtime/backend/cpu/matmul_amx.hpp"
 }  // namespace
 
-const kernel_table kernels_amx = make_amx_table();
+const kernel_table kernels_amx = make_table<amx_matmul>("amx-int8", amx_rows);
 
 }  // namespace llmos::cpu

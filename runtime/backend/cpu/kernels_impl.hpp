@@ -125,13 +125,17 @@ inline void add_half(const uint8_t* w, act_block<R> act, int_dot<F::bits> (&dot)
   add_quad<F, R, 4 * Half + 3>(w, act, dot);
 }
 
-/// acc = fma(float(integer dot), weight scale · activation scale, acc)
+/// acc + scale · d · dot + minimum · Σ activations, for row `r` of a block, or of its half `half`
+/// where halves have their own scales.
 template <class F, uint32_t R>
-inline void join_dots(const int_dot<F::bits> (&dot)[R], vf scale, act_block<R> act, vf (&acc)[R]) {
-  LLMOS_UNROLL
-  for (uint32_t r = 0; r < R; ++r) {
-    acc[r] = ffma(to_float(dot[r].value()), fmul(scale, fset(act.d(r))), acc[r]);
+inline vf add_scaled(vf acc, vf dot, vf scale, vf min, act_block<R> act, uint32_t r,
+                     uint32_t half) {
+  acc = ffma(dot, fmul(scale, fset(act.d(r))), acc);
+  if constexpr (F::has_min) {
+    const float d_sum = F::halves ? act.d(r) * static_cast<float>(act.sums(r)[half]) : act.d_sum(r);
+    acc = ffma(min, fset(d_sum), acc);
   }
+  return acc;
 }
 
 /// One block whose 32 weights share a scale (and a minimum).
@@ -144,12 +148,9 @@ inline void add_block(const uint8_t* w, act_block<R> act, vf scale, vf min, vf (
   }
   add_half<F, R, 0>(w, act, dot);
   add_half<F, R, 1>(w, act, dot);
-  join_dots<F, R>(dot, scale, act, acc);
-  if constexpr (F::has_min) {
-    LLMOS_UNROLL
-    for (uint32_t r = 0; r < R; ++r) {
-      acc[r] = ffma(min, fset(act.d_sum(r)), acc[r]);
-    }
+  LLMOS_UNROLL
+  for (uint32_t r = 0; r < R; ++r) {
+    acc[r] = add_scaled<F, R>(acc[r], to_float(dot[r].value()), scale, min, act, r, 0);
   }
 }
 
@@ -162,13 +163,9 @@ inline void add_half_block(const uint8_t* w, act_block<R> act, vf scale, vf min,
     dot[r].start(F::zero_point, act.sums(r), Half == 0, Half == 1);
   }
   add_half<F, R, Half>(w, act, dot);
-  join_dots<F, R>(dot, scale, act, acc);
-  if constexpr (F::has_min) {
-    LLMOS_UNROLL
-    for (uint32_t r = 0; r < R; ++r) {
-      const float d_sum = act.d(r) * static_cast<float>(act.sums(r)[Half]);
-      acc[r] = ffma(min, fset(d_sum), acc[r]);
-    }
+  LLMOS_UNROLL
+  for (uint32_t r = 0; r < R; ++r) {
+    acc[r] = add_scaled<F, R>(acc[r], to_float(dot[r].value()), scale, min, act, r, Half);
   }
 }
 
@@ -306,10 +303,10 @@ inline void run_tiles(const matmul_args& x, uint32_t group, uint32_t row) {
   if constexpr (R > 1) run_tiles<F, R / 2>(x, group, row);
 }
 
-template <class F>
+template <class F, uint32_t MaxRows>
 void matmul(const matmul_args& x) {
   for (uint32_t group = x.group_begin; group < x.group_end; ++group) {
-    run_tiles<F, max_rows>(x, group, 0);
+    run_tiles<F, MaxRows>(x, group, 0);
   }
 }
 
@@ -589,14 +586,20 @@ void finish(const float* partial, uint32_t head_dim, uint32_t head_dim_padded, f
   }
 }
 
-constexpr kernel_table make_table(const char* name) {
+template <class F>
+struct vector_matmul {
+  static void run(const matmul_args& x) { matmul<F, max_rows>(x); }
+};
+
+template <template <class> class M = vector_matmul>
+constexpr kernel_table make_table(const char* name, uint32_t tile_rows = max_rows) {
   return {name,
-          max_rows,
+          tile_rows,
           max_attention_rows,
-          {matmul<float_format<weight_format::f32>>, matmul<float_format<weight_format::f16>>,
-           matmul<float_format<weight_format::bf16>>, matmul<q4_0>, matmul<q4_1>, matmul<q5_0>,
-           matmul<q5_1>, matmul<q8_0>, matmul<q2_k>, matmul<q3_k>, matmul<q4_k>, matmul<q5_k>,
-           matmul<q6_k>, matmul<iq4_nl>, matmul<iq4_xs>},
+          {M<float_format<weight_format::f32>>::run, M<float_format<weight_format::f16>>::run,
+           M<float_format<weight_format::bf16>>::run, M<q4_0>::run, M<q4_1>::run, M<q5_0>::run,
+           M<q5_1>::run, M<q8_0>::run, M<q2_k>::run, M<q3_k>::run, M<q4_k>::run, M<q5_k>::run,
+           M<q6_k>::run, M<iq4_nl>::run, M<iq4_xs>::run},
           rms_norm,
           quantize,
           silu_mul,

@@ -2,8 +2,7 @@
 
 // Integer matmuls of many rows on AMX tiles. Included after kernels_impl.hpp, inside the same
 // anonymous namespace. A tile product is the exact integer dot of one block for 16 columns; what
-// is done with it in floats is what add_block and add_half_block do, in the same order, so the
-// bits are those of the vector kernels.
+// is done with it in floats is add_scaled, in the order of the vector kernels: the bits are theirs.
 
 /// Rows of a tile; what is left over goes the vector kernels' way.
 constexpr uint32_t amx_rows = 16;
@@ -139,22 +138,17 @@ inline void multiply_tiles(const unpacked_group& w, uint32_t n_parts, const std:
 #undef LLMOS_TILE_PRODUCT
 #undef LLMOS_TILE_TURN
 
-/// acc[row] += scale · dot (+ minimum · sum) of one part.
-template <bool HasMin, bool Halves>
-inline void add_scaled(const unpacked_group& w, part_of<Halves> part, const std::byte* acts,
-                       const int32_t (&dots)[amx_rows][group_columns], vf (&acc)[amx_rows]) {
-  const act_block<amx_rows> act = part.acts(acts);
+/// Adds one part's dots with a tile of rows.
+template <class F>
+inline void add_part(const unpacked_group& w, part_of<F::halves> part, const std::byte* rows,
+                     const int32_t (&dots)[amx_rows][group_columns], vf (&acc)[amx_rows]) {
+  const act_block<amx_rows> act = part.acts(rows);
   const vf scale = fload(w.scale[part.block][part.half]);
-  const vf min = HasMin ? fload(w.min[part.block][part.half]) : scale;
+  const vf min = F::has_min ? fload(w.min[part.block][part.half]) : scale;
   LLMOS_UNROLL
   for (uint32_t r = 0; r < amx_rows; ++r) {
-    const vf dot = _mm512_cvtepi32_ps(_mm512_load_si512(dots[r]));
-    acc[r] = ffma(dot, fmul(scale, fset(act.d(r))), acc[r]);
-    if constexpr (HasMin && Halves) {
-      acc[r] = ffma(min, fset(act.d(r) * static_cast<float>(act.sums(r)[part.half])), acc[r]);
-    } else if constexpr (HasMin) {
-      acc[r] = ffma(min, fset(act.d_sum(r)), acc[r]);
-    }
+    const vf dot = to_float({_mm512_load_si512(dots[r])});
+    acc[r] = add_scaled<F>(acc[r], dot, scale, min, act, r, part.half);
   }
 }
 
@@ -185,7 +179,7 @@ void tiled_group(const matmul_args& x, uint32_t group, uint32_t begin, uint32_t 
       LLMOS_UNROLL
       for (uint32_t r = 0; r < amx_rows; ++r) acc[r] = first == 0 ? fset(0.0f) : fload(sum[r]);
       for (uint32_t i = 0; i < n_parts; ++i) {
-        add_scaled<F::has_min>(w, part_of<F::halves>(i), acts_of(row), dots[i], acc);
+        add_part<F>(w, part_of<F::halves>(i), acts_of(row), dots[i], acc);
       }
       if (is_last) {
         write_rows<amx_rows>(x, group, row, acc);
@@ -213,34 +207,14 @@ void tiled_matmul(const matmul_args& x) {
   }
 }
 
-template <weight_format W>
-void float_matmul(const matmul_args& x) {
-  for (uint32_t group = x.group_begin; group < x.group_end; ++group) {
-    run_tiles<float_format<W>, amx_rows>(x, group, 0);
+/// Floats go the vector kernels' way, in the taller tiles of activations that all share.
+template <class F>
+struct amx_matmul {
+  static void run(const matmul_args& x) {
+    if constexpr (__is_base_of(float_weights, F)) {
+      matmul<F, amx_rows>(x);
+    } else {
+      tiled_matmul<F>(x);
+    }
   }
-}
-
-/// The vector kernels but for the matmuls, whose activation tiles are taller.
-constexpr kernel_table make_amx_table() {
-  kernel_table table = make_table("amx-int8");
-  table.max_rows = amx_rows;
-  const auto set = [&](weight_format format, void (*f)(const matmul_args&)) {
-    table.matmul[static_cast<size_t>(format)] = f;
-  };
-  set(weight_format::f32, float_matmul<weight_format::f32>);
-  set(weight_format::f16, float_matmul<weight_format::f16>);
-  set(weight_format::bf16, float_matmul<weight_format::bf16>);
-  set(weight_format::q4_0, tiled_matmul<q4_0>);
-  set(weight_format::q4_1, tiled_matmul<q4_1>);
-  set(weight_format::q5_0, tiled_matmul<q5_0>);
-  set(weight_format::q5_1, tiled_matmul<q5_1>);
-  set(weight_format::q8_0, tiled_matmul<q8_0>);
-  set(weight_format::q2_k, tiled_matmul<q2_k>);
-  set(weight_format::q3_k, tiled_matmul<q3_k>);
-  set(weight_format::q4_k, tiled_matmul<q4_k>);
-  set(weight_format::q5_k, tiled_matmul<q5_k>);
-  set(weight_format::q6_k, tiled_matmul<q6_k>);
-  set(weight_format::iq4_nl, tiled_matmul<iq4_nl>);
-  set(weight_format::iq4_xs, tiled_matmul<iq4_xs>);
-  return table;
-}
+};

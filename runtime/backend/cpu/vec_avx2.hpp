@@ -204,3 +204,18 @@ inline wq wlookup(wq w, const int8_t* table) {
       _mm256_broadcastsi128_si256(_mm_xor_si128(signed_codes, _mm_set1_epi8(INT8_MIN)));
   return {_mm256_shuffle_epi8(codes, w.a), _mm256_shuffle_epi8(codes, w.b)};
 }
+
+inline __m256i broadcast_32_bits(const void* p) {
+  int32_t bits;
+  __builtin_memcpy(&bits, p, sizeof bits);
+  return _mm256_set1_epi32(bits);
+}
+/// -zero_point · Σ activations: of the first half of a block, the second, or both.
+inline vi zero_point_sum(int zero_point, const int16_t* pair, bool first, bool second) {
+  if (zero_point == 0) return iset(0);
+  const uint32_t factor = static_cast<uint16_t>(-zero_point);
+  const uint32_t factors = (first ? factor : 0) | (second ? factor << 16 : 0);
+  const __m256i x =
+      _mm256_madd_epi16(_mm256_set1_epi32(static_cast<int32_t>(factors)), broadcast_32_bits(pair));
+  return {x, x};
+}
