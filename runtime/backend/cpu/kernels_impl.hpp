@@ -249,6 +249,7 @@ template <class F, uint32_t R>
 inline void add_float_tile(const uint8_t* w, const std::byte* acts, uint32_t k, vf (&acc)[R]) {
   const auto* a = reinterpret_cast<const float*>(acts);
   for (uint32_t i = 0; i < k; ++i, w += F::layout.unit_bytes, a += R) {
+    prefetch_ahead<F>(w);
     const vf column = F::load(w);
     LLMOS_UNROLL
     for (uint32_t r = 0; r < R; ++r) acc[r] = ffma(column, fset(a[r]), acc[r]);
