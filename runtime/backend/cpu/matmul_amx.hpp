@@ -9,8 +9,10 @@ constexpr uint32_t amx_rows = 16;
 /// Blocks of one column group that are unpacked at a time: one super-block, so that they, the
 /// activations and the dots fit the first-level cache together.
 constexpr uint32_t amx_blocks = 8;
-/// Rows whose sums are kept between two such stretches of k.
-constexpr uint32_t amx_sum_rows = 256;
+/// Rows and column groups whose sums are kept between two such stretches of k: the rows' inputs of
+/// one stretch stay in the first-level cache for all of the groups.
+constexpr uint32_t amx_sum_rows = 64;
+constexpr uint32_t amx_sum_groups = 8;
 
 /// A stretch of one group as tiles want it: signed codes, scales as floats, half of them unused
 /// where a block has only one.
@@ -36,9 +38,9 @@ inline void unpack_codes(const uint8_t* w, int8_t* out) {
   put(load_quad<F::code, 7>(w), 7);
 }
 
-/// Unit by unit, so that a super-block's scales are read once. Returns where the next begin.
+/// Unit by unit, so that a super-block's scales are read once.
 template <class F>
-inline const uint8_t* unpack(const uint8_t* unit, uint32_t n_blocks, unpacked_group& out) {
+inline void unpack(const uint8_t* unit, uint32_t n_blocks, unpacked_group& out) {
   for (uint32_t first = 0; first < n_blocks; first += F::blocks, unit += F::layout.unit_bytes) {
     prefetch_ahead<F>(unit);
     const unit_scales<F> scales(unit);
@@ -50,7 +52,6 @@ inline const uint8_t* unpack(const uint8_t* unit, uint32_t n_blocks, unpacked_gr
       }
     }
   }
-  return unit;
 }
 
 /// The shapes of the tiles while it lives: 0–3 products, 4 and 5 activations, 6 and 7 weights, of
@@ -152,41 +153,67 @@ inline void add_part(const unpacked_group& w, part_of<F::halves> part, const std
   }
 }
 
-/// Rows [begin, end) of one group, a stretch of k after the other. Tile and float work take turns:
-/// beside tile instructions the float units of Emerald Rapids run at half speed.
-/// REQUIRES: whole tiles, at most amx_sum_rows.
+/// Some blocks of every input, and the rows and groups that are computed with them.
+struct stretch {
+  uint32_t first_block, n_blocks;
+  uint32_t first_row, end_row;
+};
+
+using group_sums = float[amx_sum_rows][group_columns];
+
+/// Adds a stretch of one group. Tile and float work take turns: beside tile instructions the float
+/// units of Emerald Rapids run at half speed.
 template <class F>
-void tiled_group(const matmul_args& x, uint32_t group, uint32_t begin, uint32_t end) {
-  alignas(64) unpacked_group w;
+void add_stretch(const matmul_args& x, uint32_t group, const stretch& s, const unpacked_group& w,
+                 group_sums& sums) {
   alignas(64) tile_dots<F::halves> dots;
-  alignas(64) float sums[amx_sum_rows][group_columns];
-  const auto* unit = reinterpret_cast<const uint8_t*>(x.weights + group * x.group_bytes);
-  const uint32_t all_blocks = x.k / block_k;
-  for (uint32_t first = 0; first < all_blocks; first += amx_blocks) {
-    const bool is_last = all_blocks - first <= amx_blocks;
-    const uint32_t n_blocks = is_last ? all_blocks - first : amx_blocks;
-    const uint32_t n_parts = F::halves ? 2 * n_blocks : n_blocks;
-    unit = unpack<F>(unit, n_blocks, w);
-    const auto acts_of = [&](uint32_t row) {
-      return x.acts + row * act_row_bytes<F>(x.k) + size_t{first} * amx_rows * act_block_bytes;
-    };
-    begin_products<F::halves>(w, n_parts, acts_of(begin));
-    for (uint32_t row = begin; row < end; row += amx_rows) {
-      const std::byte* next = row + amx_rows < end ? acts_of(row + amx_rows) : nullptr;
-      multiply_tiles<F::halves>(w, n_parts, acts_of(row), next, dots);
-      float(*const sum)[group_columns] = sums + (row - begin);
-      vf acc[amx_rows];
-      LLMOS_UNROLL
-      for (uint32_t r = 0; r < amx_rows; ++r) acc[r] = first == 0 ? fset(0.0f) : fload(sum[r]);
-      for (uint32_t i = 0; i < n_parts; ++i) {
-        add_part<F>(w, part_of<F::halves>(i), acts_of(row), dots[i], acc);
-      }
-      if (is_last) {
-        write_rows<amx_rows>(x, group, row, acc);
-        continue;
-      }
-      LLMOS_UNROLL
-      for (uint32_t r = 0; r < amx_rows; ++r) fstore(sum[r], acc[r]);
+  const bool is_first = s.first_block == 0, is_last = s.first_block + s.n_blocks == x.k / block_k;
+  const uint32_t n_parts = F::halves ? 2 * s.n_blocks : s.n_blocks;
+  const auto acts_of = [&](uint32_t row) {
+    return x.acts + row * act_row_bytes<F>(x.k) +
+           size_t{s.first_block} * amx_rows * act_block_bytes;
+  };
+  begin_products<F::halves>(w, n_parts, acts_of(s.first_row));
+  for (uint32_t row = s.first_row; row < s.end_row; row += amx_rows) {
+    const std::byte* next = row + amx_rows < s.end_row ? acts_of(row + amx_rows) : nullptr;
+    multiply_tiles<F::halves>(w, n_parts, acts_of(row), next, dots);
+    float(*const sum)[group_columns] = sums + (row - s.first_row);
+    vf acc[amx_rows];
+    LLMOS_UNROLL
+    for (uint32_t r = 0; r < amx_rows; ++r) acc[r] = is_first ? fset(0.0f) : fload(sum[r]);
+    for (uint32_t i = 0; i < n_parts; ++i) {
+      add_part<F>(w, part_of<F::halves>(i), acts_of(row), dots[i], acc);
+    }
+    if (is_last) {
+      write_rows<amx_rows>(x, group, row, acc);
+      continue;
+    }
+    LLMOS_UNROLL
+    for (uint32_t r = 0; r < amx_rows; ++r) fstore(sum[r], acc[r]);
+  }
+}
+
+/// Length of nearly equal parts of n, each a multiple of `unit` and at most `most`.
+constexpr uint32_t even_parts(uint32_t n, uint32_t most, uint32_t unit = 1) {
+  const uint32_t parts = (n + most - 1) / most, units = n / unit;
+  return (units + parts - 1) / parts * unit;
+}
+
+/// Rows [first_row, end_row) of some groups, a stretch of k after the other.
+/// REQUIRES: whole tiles, at most amx_sum_rows and amx_sum_groups.
+template <class F>
+void tiled_groups(const matmul_args& x, uint32_t begin, uint32_t end, uint32_t first_row,
+                  uint32_t end_row) {
+  alignas(64) unpacked_group w;
+  alignas(64) group_sums sums[amx_sum_groups];
+  const uint32_t n_blocks = x.k / block_k, length = even_parts(n_blocks, amx_blocks, F::blocks);
+  for (uint32_t first = 0; first < n_blocks; first += length) {
+    const stretch s{first, n_blocks - first < length ? n_blocks - first : length, first_row,
+                    end_row};
+    for (uint32_t group = begin; group < end; ++group) {
+      const auto* units = reinterpret_cast<const uint8_t*>(x.weights + group * x.group_bytes);
+      unpack<F>(units + first / F::blocks * F::layout.unit_bytes, s.n_blocks, w);
+      add_stretch<F>(x, group, s, w, sums[group - begin]);
     }
   }
 }
@@ -194,11 +221,14 @@ void tiled_group(const matmul_args& x, uint32_t group, uint32_t begin, uint32_t 
 template <class F>
 void tiled_matmul(const matmul_args& x) {
   const uint32_t tiled = x.rows / amx_rows * amx_rows;
-  if (tiled > 0) {
+  if (tiled > 0 && x.group_begin < x.group_end) {
     const amx_session session(F::halves ? block_k / 2 : block_k);
-    for (uint32_t group = x.group_begin; group < x.group_end; ++group) {
-      for (uint32_t row = 0; row < tiled; row += amx_sum_rows) {
-        tiled_group<F>(x, group, row, tiled - row < amx_sum_rows ? tiled : row + amx_sum_rows);
+    const uint32_t n_groups = even_parts(x.group_end - x.group_begin, amx_sum_groups);
+    for (uint32_t row = 0; row < tiled; row += amx_sum_rows) {
+      const uint32_t end_row = tiled - row < amx_sum_rows ? tiled : row + amx_sum_rows;
+      for (uint32_t g = x.group_begin; g < x.group_end; g += n_groups) {
+        const uint32_t end = x.group_end - g < n_groups ? x.group_end : g + n_groups;
+        tiled_groups<F>(x, g, end, row, end_row);
       }
     }
   }

@@ -72,7 +72,7 @@ result<void> step::allocate() {
   };
   own_panel_bytes_ = round_up_64(std::max(widest(1, 1), down_in_.bytes(1)));
   worker_floats_ = round_up_64(std::max(hp_.n_embd, q_width())) +
-                   std::max(2 * size_t{max_rows_per_item} * ffn_unit, round_up_64(hp_.n_embd));
+                   std::max(size_t{tile_floats}, round_up_64(hp_.n_embd));
   uint64_t total = 0;
   const auto reserve = [&](uint64_t bytes) {
     const uint64_t at = total;
@@ -373,23 +373,36 @@ void step::project_out(const layer_weights& w, uint32_t layer, const act_panel& 
            w.bo, true);
 }
 
-/// silu(gate) · up, 32 columns at a time, straight into the input panel of `down`.
+/// silu(gate) · up, some rows and columns at a time, straight into the input panel of `down`.
 void step::gate_up(const layer_weights& w, const act_panel& in, cell c, uint32_t worker) const {
+  const uint32_t n_units = c.units.end - c.units.begin, n_parts = ceil_div(n_units, ffn_units);
+  for (uint32_t row = 0; row < c.rows.n; row += ffn_rows) {
+    const row_range rows{c.rows.first + row, std::min(ffn_rows, c.rows.n - row)};
+    for (uint32_t part = 0; part < n_parts; ++part) {
+      const share units = share_of(n_units, part, n_parts);
+      gate_up_part(w, in, {rows, {c.units.begin + units.begin, c.units.begin + units.end}}, worker);
+    }
+  }
+}
+
+void step::gate_up_part(const layer_weights& w, const act_panel& in, cell c,
+                        uint32_t worker) const {
+  constexpr uint32_t stride = ffn_units * ffn_unit;
   float* const gate = worker_tile(worker);
-  float* const up = gate + max_rows_per_item * ffn_unit;
+  float* const up = gate + ffn_rows * stride;
+  const share groups{c.units.begin * ffn_groups,
+                     std::min(c.units.end * ffn_groups, w.gate.n_groups())};
+  multiply(w.gate, in, c.rows, groups, gate, stride, {}, false);
+  multiply(w.up, in, c.rows, groups, up, stride, {}, false);
   const act_panel activated = panel(down_in_, down_panel_, grid_.rows);
-  const auto columns = [&](const packed_matrix& m, uint32_t unit, float* out) {
-    const share groups{unit * ffn_groups, std::min((unit + 1) * ffn_groups, m.n_groups())};
-    multiply(m, in, c.rows, groups, out, ffn_unit, {}, false);
-  };
-  for (uint32_t unit = c.units.begin; unit < c.units.end; ++unit) {
-    columns(w.gate, unit, gate);
-    columns(w.up, unit, up);
-    const uint32_t width = std::min(ffn_unit, hp_.n_ff - unit * ffn_unit);
-    for (uint32_t i = 0; i < c.rows.n; ++i) {
-      float* g = gate + i * ffn_unit;
-      kernels_.silu_mul(g, up + i * ffn_unit, width, g);
-      activated.put_block(kernels_, g, width, unit, c.rows.first + i, grid_.rows);
+  const uint32_t first = c.units.begin * ffn_unit, end = std::min(c.units.end * ffn_unit, hp_.n_ff);
+  for (uint32_t i = 0; i < c.rows.n; ++i) {
+    float* const g = gate + i * stride;
+    kernels_.silu_mul(g, up + i * stride, end - first, g);
+    for (uint32_t u = c.units.begin; u < c.units.end; ++u) {
+      const uint32_t at = u * ffn_unit;
+      activated.put_block(kernels_, g + (at - first), std::min(ffn_unit, end - at), u,
+                          c.rows.first + i, grid_.rows);
     }
   }
 }
@@ -412,7 +425,7 @@ void step::norm_head(uint32_t item, uint32_t worker) const {
 }
 
 void step::head(cell c, uint32_t worker) const {
-  constexpr uint32_t n_columns = 512, n_rows = 2 * max_rows_per_item * ffn_unit / n_columns;
+  constexpr uint32_t n_columns = 512, n_rows = tile_floats / n_columns;
   const packed_matrix& m = p_.weights.output;
   const act_panel in = panel(head_in_, panel_, grid_.rows);
   float* const terms = worker_tile(worker);

@@ -68,8 +68,11 @@ private:
   };
   static constexpr uint32_t kinds_per_layer = 8;
   static constexpr uint32_t max_rows_per_item = 256;
-  /// Gate and up are computed 32 columns at a time, a whole block of the next matmul's input.
-  static constexpr uint32_t ffn_unit = block_k;
+  /// The columns of gate and up come in whole blocks of the next matmul's input; so many of them
+  /// and rows are computed before they are passed on.
+  static constexpr uint32_t ffn_unit = block_k, ffn_units = 4, ffn_rows = 64;
+  /// A worker's room for results that it passes on at once.
+  static constexpr uint32_t tile_floats = 2 * ffn_rows * ffn_units * ffn_unit;
   struct place {
     kind what;
     uint32_t layer;
@@ -125,6 +128,7 @@ private:
   void rotate(float* head, uint32_t pos) const;
   void project_out(const layer_weights& w, uint32_t layer, const act_panel& in, cell c) const;
   void gate_up(const layer_weights& w, const act_panel& in, cell c, uint32_t worker) const;
+  void gate_up_part(const layer_weights& w, const act_panel& in, cell c, uint32_t worker) const;
   void norm_head(uint32_t item, uint32_t worker) const;
   void head(cell c, uint32_t worker) const;
   void add_terms(const float* terms, size_t stride, row_range rows, share groups) const;
@@ -138,9 +142,7 @@ private:
   act_panel input(const act_panel& shape, uint32_t rows, uint32_t stage, uint32_t worker,
                   RowOf row_of);
   float* worker_row(uint32_t worker) const { return worker_rows_ + worker * worker_floats_; }
-  float* worker_tile(uint32_t worker) const {
-    return worker_row(worker + 1) - size_t{2} * max_rows_per_item * ffn_unit;
-  }
+  float* worker_tile(uint32_t worker) const { return worker_row(worker + 1) - tile_floats; }
   const float* normed(const float* x, const std::vector<float>& norm, uint32_t worker) const;
 
   void multiply(const packed_matrix& m, const act_panel& in, row_range rows, share groups,
