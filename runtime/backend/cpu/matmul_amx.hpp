@@ -42,7 +42,6 @@ inline void unpack_codes(const uint8_t* w, int8_t* out) {
 template <class F>
 inline void unpack(const uint8_t* unit, uint32_t n_blocks, unpacked_group& out) {
   for (uint32_t first = 0; first < n_blocks; first += F::blocks, unit += F::layout.unit_bytes) {
-    prefetch_ahead<F>(unit);
     const unit_scales<F> scales(unit);
     for (uint32_t b = 0; b < F::blocks; ++b) {
       unpack_codes<F>(unit + b * F::code_bytes, out.codes[first + b]);
@@ -139,6 +138,15 @@ inline void multiply_tiles(const unpacked_group& w, uint32_t n_parts, const std:
 #undef LLMOS_TILE_PRODUCT
 #undef LLMOS_TILE_TURN
 
+/// Asks for the share of one part in the memory of a stretch: in a burst the requests would hold up
+/// everything else.
+template <class F>
+inline void prefetch_part(const uint8_t* stretch, uint32_t part) {
+  constexpr uint32_t line = 64,
+                     lines = F::layout.unit_bytes / F::blocks / (F::halves ? 2 : 1) / line;
+  for (uint32_t i = 0; i < lines; ++i) __builtin_prefetch(stretch + (part * lines + i) * line);
+}
+
 /// Adds one part's dots with a tile of rows.
 template <class F>
 inline void add_part(const unpacked_group& w, part_of<F::halves> part, const std::byte* rows,
@@ -161,11 +169,11 @@ struct stretch {
 
 using group_sums = float[amx_sum_rows][group_columns];
 
-/// Adds a stretch of one group. Tile and float work take turns: beside tile instructions the float
-/// units of Emerald Rapids run at half speed.
+/// Adds a stretch of one group, asking for that at `next` meanwhile. Tile and float work take
+/// turns: beside tile instructions the float units of Emerald Rapids run at half speed.
 template <class F>
 void add_stretch(const matmul_args& x, uint32_t group, const stretch& s, const unpacked_group& w,
-                 group_sums& sums) {
+                 const uint8_t* next, group_sums& sums) {
   alignas(64) tile_dots<F::halves> dots;
   const bool is_first = s.first_block == 0, is_last = s.first_block + s.n_blocks == x.k / block_k;
   const uint32_t n_parts = F::halves ? 2 * s.n_blocks : s.n_blocks;
@@ -175,13 +183,14 @@ void add_stretch(const matmul_args& x, uint32_t group, const stretch& s, const u
   };
   begin_products<F::halves>(w, n_parts, acts_of(s.first_row));
   for (uint32_t row = s.first_row; row < s.end_row; row += amx_rows) {
-    const std::byte* next = row + amx_rows < s.end_row ? acts_of(row + amx_rows) : nullptr;
-    multiply_tiles<F::halves>(w, n_parts, acts_of(row), next, dots);
+    const std::byte* next_rows = row + amx_rows < s.end_row ? acts_of(row + amx_rows) : nullptr;
+    multiply_tiles<F::halves>(w, n_parts, acts_of(row), next_rows, dots);
     float(*const sum)[group_columns] = sums + (row - s.first_row);
     vf acc[amx_rows];
     LLMOS_UNROLL
     for (uint32_t r = 0; r < amx_rows; ++r) acc[r] = is_first ? fset(0.0f) : fload(sum[r]);
     for (uint32_t i = 0; i < n_parts; ++i) {
+      if (row == s.first_row) prefetch_part<F>(next, i);
       add_part<F>(w, part_of<F::halves>(i), acts_of(row), dots[i], acc);
     }
     if (is_last) {
@@ -206,14 +215,23 @@ void tiled_groups(const matmul_args& x, uint32_t begin, uint32_t end, uint32_t f
                   uint32_t end_row) {
   alignas(64) unpacked_group w;
   alignas(64) group_sums sums[amx_sum_groups];
+  constexpr uint32_t prefetch_bytes = 4096;
   const uint32_t n_blocks = x.k / block_k, length = even_parts(n_blocks, amx_blocks, F::blocks);
+  const auto units_at = [&](uint32_t group, uint32_t block) {
+    const std::byte* units = x.weights + group * x.group_bytes;
+    return reinterpret_cast<const uint8_t*>(units) + block / F::blocks * F::layout.unit_bytes;
+  };
   for (uint32_t first = 0; first < n_blocks; first += length) {
     const stretch s{first, n_blocks - first < length ? n_blocks - first : length, first_row,
                     end_row};
     for (uint32_t group = begin; group < end; ++group) {
-      const auto* units = reinterpret_cast<const uint8_t*>(x.weights + group * x.group_bytes);
-      unpack<F>(units + first / F::blocks * F::layout.unit_bytes, s.n_blocks, w);
-      add_stretch<F>(x, group, s, w, sums[group - begin]);
+      const uint8_t* const units = units_at(group, first);
+      const bool is_alone = begin + 1 == end;
+      const uint8_t* const next = is_alone          ? units + prefetch_bytes
+                                  : group + 1 < end ? units_at(group + 1, first)
+                                                    : units_at(begin, first + length);
+      unpack<F>(units, s.n_blocks, w);
+      add_stretch<F>(x, group, s, w, next, sums[group - begin]);
     }
   }
 }
@@ -223,7 +241,9 @@ void tiled_matmul(const matmul_args& x) {
   const uint32_t tiled = x.rows / amx_rows * amx_rows;
   if (tiled > 0 && x.group_begin < x.group_end) {
     const amx_session session(F::halves ? block_k / 2 : block_k);
-    const uint32_t n_groups = even_parts(x.group_end - x.group_begin, amx_sum_groups);
+    // Few rows wait for the weights, which are read forwards then.
+    const uint32_t n_groups =
+        tiled <= 32 ? 1 : even_parts(x.group_end - x.group_begin, amx_sum_groups);
     for (uint32_t row = 0; row < tiled; row += amx_sum_rows) {
       const uint32_t end_row = tiled - row < amx_sum_rows ? tiled : row + amx_sum_rows;
       for (uint32_t g = x.group_begin; g < x.group_end; g += n_groups) {
