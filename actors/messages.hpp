@@ -9,10 +9,12 @@
 
 #include "runtime/base/error.hpp"
 #include "runtime/kv/kv_manager.hpp"
+#include "runtime/metrics/metrics_registry.hpp"
 #include "runtime/schedule/batch_scheduler.hpp"
 #include "runtime/schedule/engine_plan.hpp"
 #include "runtime/schedule/request.hpp"
 #include "runtime/schedule/sequence.hpp"
+#include "runtime/schedule/step_gap.hpp"
 
 // Values that rooms exchange. Inside one process they travel as they are (bulk as shared_ptr to
 // const); none of them crosses a process: that is what wire types are for.
@@ -28,6 +30,7 @@ using step_plan_ptr = std::shared_ptr<const step_plan>;
 using step_result_ptr = std::shared_ptr<const step_result>;
 using process_list = std::vector<process_info>;
 using model_list = std::vector<model_status>;
+using metrics_ptr = std::shared_ptr<const metrics_snapshot>;
 
 /// One step as the monitor sees it.
 struct step_report {
@@ -36,7 +39,7 @@ struct step_report {
   uint32_t num_tokens = 0;  ///< New tokens.
   uint64_t forward_us = 0;
   uint64_t sample_us = 0;
-  std::optional<uint64_t> gap_us;  ///< From the end of the step before, when work was waiting.
+  std::optional<step_gap> gap;  ///< Before it, when work was waiting.
   scheduler_stats schedule;
 };
 

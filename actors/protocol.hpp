@@ -145,8 +145,8 @@ using monitor_actor = caf::typed_actor<
     caf::reacts_to<atom::failed, std::string>,
     // A room ("engine" for those of one) was started again after a fall.
     caf::reacts_to<atom::started, std::string>,
-    // The metrics as a table for people.
-    caf::replies_to<atom::stats>::with<std::string>>::extend_with<step_observer_actor>::
+    // All metrics of this moment.
+    caf::replies_to<atom::stats>::with<metrics_ptr>>::extend_with<step_observer_actor>::
     extend_with<memory_observer_actor>::extend_with<status_actor>;
 
 /// SUPERVISOR. Spawns, wires and restarts the rooms; see supervisor.hpp for the tree.
@@ -219,8 +219,8 @@ using kernel_actor = caf::typed_actor<
     caf::replies_to<atom::load, std::string>::with<model_status>,
     caf::replies_to<atom::unload, std::string>::with<caf::ok_atom>,
     caf::replies_to<atom::list>::with<model_list>,
-    // Metrics as a table for people.
-    caf::replies_to<atom::stats>::with<std::string>,
+    // All metrics of this moment.
+    caf::replies_to<atom::stats>::with<metrics_ptr>,
     // Refuses new work from now on; answers when the last process ended. True: cancel them.
     caf::replies_to<atom::drain, bool>::with<caf::ok_atom>>::extend_with<status_actor>;
 

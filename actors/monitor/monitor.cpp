@@ -1,5 +1,8 @@
 #include "actors/monitor/monitor.hpp"
 
+#include <algorithm>
+#include <memory>
+
 namespace llmos {
 
 namespace {
@@ -43,8 +46,17 @@ monitor_state::monitor_state() {
   metrics.declare(kind::histogram, "llmos_request_seconds", "From admission to the end.");
   metrics.declare(kind::histogram, "llmos_step_forward_seconds", "Forward pass of a step.");
   metrics.declare(kind::histogram, "llmos_step_sample_seconds", "Sampling of a step.");
+  metrics.declare(kind::histogram, "llmos_inter_token_latency_seconds",
+                  "From one token of a generation to its next.");
   metrics.declare(kind::histogram, "llmos_step_gap_seconds",
-                  "Between the scheduler's hearing of a step's end and its sending the next.");
+                  "Between two steps while work waited: the sum of the four parts.");
+  metrics.declare(kind::histogram, "llmos_step_deliver_seconds",
+                  "From a step's end until the scheduler heard of it.");
+  metrics.declare(kind::histogram, "llmos_step_plan_seconds",
+                  "From then until the next step was planned, waiting for blocks excepted.");
+  metrics.declare(kind::histogram, "llmos_step_blocks_seconds", "Waiting for KV blocks.");
+  metrics.declare(kind::histogram, "llmos_step_dispatch_seconds",
+                  "From sending a step to its beginning.");
 }
 
 void monitor_state::step(const step_report& r) {
@@ -57,8 +69,19 @@ void monitor_state::step(const step_report& r) {
   metrics.set("llmos_requests_running", r.schedule.running, model);
   metrics.observe("llmos_step_forward_seconds", seconds(r.forward_us), model);
   metrics.observe("llmos_step_sample_seconds", seconds(r.sample_us), model);
-  if (r.gap_us) metrics.observe("llmos_step_gap_seconds", seconds(*r.gap_us), model);
+  if (r.gap) gap(*r.gap, model);
   before = r.schedule;
+}
+
+void monitor_state::gap(const step_gap& x, const metric_labels& model) {
+  const auto observe = [&](const char* name, double us) {
+    metrics.observe(name, std::max(us, 0.0) * 1e-6, model);
+  };
+  observe("llmos_step_gap_seconds", x.total_us());
+  observe("llmos_step_deliver_seconds", x.deliver_us);
+  observe("llmos_step_plan_seconds", x.plan_us);
+  observe("llmos_step_blocks_seconds", x.blocks_us);
+  observe("llmos_step_dispatch_seconds", x.dispatch_us);
 }
 
 void monitor_state::generation(const generation_report& r) {
@@ -68,6 +91,7 @@ void monitor_state::generation(const generation_report& r) {
   metrics.add("llmos_completion_tokens_total", r.usage.completion_tokens, model);
   metrics.add("llmos_prefix_cache_hit_tokens_total", r.usage.cached_tokens, model);
   metrics.observe("llmos_request_seconds", seconds(r.usage.total_us), model);
+  metrics.merge("llmos_inter_token_latency_seconds", r.usage.token_gaps, model);
   if (r.usage.completion_tokens == 0) return;
   metrics.observe("llmos_time_to_first_token_seconds", seconds(r.usage.first_token_us), model);
 }
@@ -93,13 +117,17 @@ void monitor_state::restarted(const std::string& room) {
   metrics.add("llmos_restarts_total", 1, {{"room", room}});
 }
 
+metrics_ptr monitor_state::snapshot() const {
+  return std::make_shared<const metrics_snapshot>(metrics.snapshot());
+}
+
 monitor_actor::behavior_type monitor(monitor_actor::stateful_pointer<monitor_state> self) {
   return {
       [self](atom::done, const generation_report& r) { self->state.generation(r); },
       [self](atom::update, const memory_report& r) { self->state.memory(r); },
       [self](atom::failed, const std::string& reason) { self->state.refused(reason); },
       [self](atom::started, const std::string& room) { self->state.restarted(room); },
-      [self](atom::stats) { return render_text(self->state.metrics.snapshot()); },
+      [self](atom::stats) { return self->state.snapshot(); },
       [self](atom::step, const step_report& r) { self->state.step(r); },
       [self](atom::status) {
         return "metrics=" + std::to_string(self->state.metrics.snapshot().size());

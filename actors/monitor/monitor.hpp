@@ -19,10 +19,14 @@ struct monitor_state {
   void memory(const memory_report& r);
   void refused(const std::string& reason);
   void restarted(const std::string& room);
+  metrics_ptr snapshot() const;
 
   metrics_registry metrics;
   std::map<std::string, scheduler_stats> last;  ///< By model: engines count from their start.
   std::map<std::string, kv_stats> last_blocks;  ///< Likewise.
+
+private:
+  void gap(const step_gap& x, const metric_labels& model);
 };
 
 monitor_actor::behavior_type monitor(monitor_actor::stateful_pointer<monitor_state> self);

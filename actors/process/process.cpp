@@ -117,13 +117,14 @@ void process_state::enqueue() {
 
 void process_state::token(const token_event& event) {
   if (over || !gen) return;
+  const auto before = num_generated();
   auto update = gen->accept(event);
   if (update.what == generation_update::kind::gap) {
     if (enqueued) enqueue();  // those between went down with a ledger
     return;
   }
-  if (!gen->tokens().empty()) {
-    if (!first_token) first_token = std::chrono::steady_clock::now();
+  if (num_generated() > before) {
+    note_token(std::chrono::steady_clock::now());
     if (state == phase::waiting) enter(phase::running);
   }
   if (!update.chunk.text.empty() || !update.chunk.tokens.empty()) {
@@ -132,6 +133,12 @@ void process_state::token(const token_event& event) {
   if (update.what != generation_update::kind::finished) return;
   if (!update.engine_runs) enqueued = false;
   send_done(update.reason);
+}
+
+void process_state::note_token(std::chrono::steady_clock::time_point now) {
+  if (last_token) token_gaps.observe(std::chrono::duration<double>(now - *last_token).count());
+  if (!first_token) first_token = now;
+  last_token = now;
 }
 
 void process_state::cancel() {
@@ -214,6 +221,7 @@ generation_usage process_state::usage() const {
   const auto now = std::chrono::steady_clock::now();
   u.total_us = us_since(started, now);
   u.first_token_us = first_token ? us_since(started, *first_token) : 0;
+  u.token_gaps = token_gaps;
   if (!gen) return u;
   u.cached_tokens = gen->num_cached();
   u.completion_tokens = num_generated();

@@ -53,6 +53,7 @@ private:
   void prepare(const token_vector& prompt);
   void enqueue();
   void engine_lost(const failure& why);
+  void note_token(std::chrono::steady_clock::time_point now);
   void stop_sequence();
   void send_done(finish_reason reason);
   void leave(const std::string& outcome);
@@ -63,7 +64,8 @@ private:
   engine_handles engine;
   std::optional<generation> gen;
   std::chrono::steady_clock::time_point started;
-  std::optional<std::chrono::steady_clock::time_point> first_token;
+  std::optional<std::chrono::steady_clock::time_point> first_token, last_token;
+  latency_histogram token_gaps;
   uint32_t num_prompt = 0;
   uint32_t engines_lost = 0;
   bool enqueued = false;

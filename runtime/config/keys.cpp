@@ -74,6 +74,8 @@ std::vector<config_key> keys_of(node_config& x) {
        "Budget of one step: decoding sequences first, the rest is prefill."},
       {"engine.prefill_chunk", &x.engine.prefill_chunk, {1, 65536}, "tokens",
        "Prompt tokens of one request in one step; smaller keeps other answers flowing."},
+      {"engine.max_stall_ms", &x.engine.max_stall_ms, {0, 3600000}, "ms",
+       "How long a prompt may hold up other answers at a time; 0 = no bound but the two above."},
       {"engine.max_running", &x.engine.max_running, {1, 4096}, "requests",
        "Requests that generate at the same time; at most engine.step_tokens."},
       {"engine.max_waiting", &x.engine.max_waiting, {1, 1000000}, "requests",

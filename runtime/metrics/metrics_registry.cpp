@@ -59,6 +59,11 @@ void metrics_registry::observe(std::string_view name, double seconds, const metr
   series_of(metric_kind::histogram, name, labels).histogram.observe(seconds);
 }
 
+void metrics_registry::merge(std::string_view name, const latency_histogram& x,
+                             const metric_labels& labels) {
+  if (x.count() > 0) series_of(metric_kind::histogram, name, labels).histogram.merge(x);
+}
+
 metrics_snapshot metrics_registry::snapshot() const {
   metrics_snapshot out;
   for (const auto& [name, f] : families_) {

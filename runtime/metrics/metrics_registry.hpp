@@ -56,6 +56,9 @@ public:
   /// Adds a duration to a histogram. REQUIRES: a declared histogram; seconds >= 0 and finite.
   void observe(std::string_view name, double seconds, const metric_labels& labels = {});
 
+  /// Adds all durations of another histogram. REQUIRES: a declared histogram.
+  void merge(std::string_view name, const latency_histogram& x, const metric_labels& labels = {});
+
   metrics_snapshot snapshot() const;
 
 private:

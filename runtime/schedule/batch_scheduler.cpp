@@ -148,7 +148,11 @@ std::optional<step_plan> batch_scheduler::next_step() {
   step_plan plan;
   uint32_t budget = limits_.max_step_tokens;
   plan_decodes(plan, budget);
+  step_decode_rows_ = limits_.max_step_tokens - budget;
+  budget = prefill_budget(step_decode_rows_, budget);
+  step_prefill_rows_ = budget;
   plan_prefills(plan, budget);
+  step_prefill_rows_ -= budget;
   if (plan.entries.empty()) return std::nullopt;
   plan.step = ++step_;
   plan.ended = std::exchange(forget_, {});
@@ -183,6 +187,12 @@ void batch_scheduler::plan_prefills(step_plan& plan, uint32_t& budget) {
     stats_.prefill_tokens += rows;
     budget -= rows;
   }
+}
+
+/// Rows of prefill in a step that others wait for.
+uint32_t batch_scheduler::prefill_budget(uint32_t decode_rows, uint32_t budget) const {
+  if (decode_rows == 0 || limits_.max_stall_us == 0) return budget;
+  return std::min(budget, pace_.rows_within(limits_.max_stall_us));
 }
 
 bool batch_scheduler::ensure_capacity(sequence& s, uint32_t rows) {
@@ -234,6 +244,7 @@ void batch_scheduler::preempt_youngest() {
 void batch_scheduler::step_done(const step_result& done) {
   LLMOS_CHECK(in_flight_ && done.step == step_);
   in_flight_ = false;
+  pace_.observe(step_decode_rows_, step_prefill_rows_, done.forward_us + done.sample_us);
   for (auto it = sequences_.begin(); it != sequences_.end();) {
     auto& s = it->second;
     const bool ran = s.in_flight > 0;

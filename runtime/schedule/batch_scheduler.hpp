@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "runtime/base/result.hpp"
+#include "runtime/schedule/prefill_pace.hpp"
 #include "runtime/schedule/sequence.hpp"
 
 namespace llmos {
@@ -22,6 +23,9 @@ struct scheduler_limits {
   uint32_t max_context = 2048;       ///< prompt + max_tokens of one sequence.
   uint32_t num_blocks = 128;         ///< Blocks of the engine's pool.
   uint32_t block_tokens = 16;        ///< Positions of one block.
+  /// How much prefill may lengthen a step while others wait for their next token; 0 = as much as
+  /// the budget allows.
+  uint64_t max_stall_us = 0;
 };
 result<void> validate(const scheduler_limits& x);
 
@@ -138,6 +142,7 @@ private:
   void go_back(sequence& s);
   void plan_decodes(step_plan& plan, uint32_t& budget);
   void plan_prefills(step_plan& plan, uint32_t& budget);
+  uint32_t prefill_budget(uint32_t decode_rows, uint32_t budget) const;
   bool ensure_capacity(sequence& s, uint32_t rows);
   void add_entry(step_plan& plan, sequence& s, uint32_t rows);
   static spec_ptr spec_for_executor(const sequence& s);
@@ -161,6 +166,8 @@ private:
   scheduler_output out_;
   uint64_t next_arrival_ = 0;
   uint64_t step_ = 0;
+  uint32_t step_decode_rows_ = 0, step_prefill_rows_ = 0;  ///< Of the step in flight.
+  prefill_pace pace_;
   uint32_t num_running_ = 0;
   uint32_t lease_open_ = 0;  ///< Blocks asked for and not yet answered.
   bool in_flight_ = false;

@@ -123,7 +123,8 @@ result<engine_plan> plan_engine(const model& m, const node_config& config, uint6
                    .max_waiting = e.max_waiting,
                    .max_context = context,
                    .num_blocks = static_cast<uint32_t>(blocks),
-                   .block_tokens = e.block_tokens};
+                   .block_tokens = e.block_tokens,
+                   .max_stall_us = uint64_t{e.max_stall_ms} * 1000};
   LLMOS_TRY_VOID(validate(plan.schedule));
   return plan;
 }

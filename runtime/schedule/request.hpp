@@ -7,6 +7,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "runtime/metrics/latency_histogram.hpp"
 #include "runtime/sampling/params.hpp"
 #include "runtime/schedule/sequence.hpp"
 
@@ -39,8 +40,9 @@ struct generation_usage {
   uint32_t prompt_tokens = 0;
   uint32_t cached_tokens = 0;  ///< Prompt tokens that were not computed again.
   uint32_t completion_tokens = 0;
-  uint64_t first_token_us = 0;  ///< Admission to first token.
-  uint64_t total_us = 0;        ///< Admission to the end.
+  uint64_t first_token_us = 0;   ///< Admission to first token.
+  uint64_t total_us = 0;         ///< Admission to the end.
+  latency_histogram token_gaps;  ///< From one token to the next.
 
   /// Rate after the first token; 0 when fewer than two came.
   double decode_tokens_per_s() const;

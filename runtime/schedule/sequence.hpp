@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -60,6 +61,7 @@ struct step_result {
   uint32_t num_rows = 0;
   uint64_t forward_us = 0;
   uint64_t sample_us = 0;
+  std::chrono::steady_clock::time_point started, ended;  ///< On the executor's thread.
 };
 
 /// Why a sequence stopped by itself.

@@ -32,6 +32,7 @@ step_runner::step_runner(std::unique_ptr<backend> device, uint32_t n_vocab)
 
 step_result step_runner::run(const step_plan& plan) {
   step_result out;
+  out.started = steady::now();
   out.step = plan.step;
   for (auto id : plan.ended) sequences_.erase(id.value);
   if (auto built = build_batch(plan); !built) {
@@ -52,7 +53,8 @@ step_result step_runner::run(const step_plan& plan) {
     if (e.sample) out.tokens.push_back(sample(e, logits->subspan(n_vocab_ * row++, n_vocab_)));
   }
   out.forward_us = us_between(start, computed);
-  out.sample_us = us_between(computed, steady::now());
+  out.ended = steady::now();
+  out.sample_us = us_between(computed, out.ended);
   return out;
 }
 

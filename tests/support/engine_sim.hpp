@@ -99,6 +99,7 @@ public:
   std::map<uint64_t, stop_reason> ended;
   std::map<uint64_t, uint32_t> cached;
   uint64_t computed_rows = 0;
+  uint64_t row_us = 0;  ///< What a row of the device takes.
 
 private:
   struct known {
@@ -159,6 +160,7 @@ private:
     }
     REQUIRE(rows <= limits_.max_step_tokens);
     computed_rows += rows;
+    done_.forward_us = rows * row_us;
   }
 
   std::vector<token_id> cells_;  ///< [num_blocks, block_tokens]

@@ -68,7 +68,7 @@ private:
 template <class Prepare, class Work>
 result<bench_row> measure(std::string what, uint64_t num_tokens, uint32_t repeats, Prepare prepare,
                           Work work) {
-  bench_row row{std::move(what), num_tokens, {}, 0};
+  bench_row row{std::move(what), num_tokens, {}};
   for (uint32_t i = 0; i <= repeats; ++i) {
     LLMOS_TRY_VOID(prepare());
     const auto start = steady::now();
@@ -89,6 +89,11 @@ double median_of(std::vector<double> values) {
 
 bool bench_options::wants(std::string_view row) const {
   return std::find(rows.begin(), rows.end(), row) != rows.end();
+}
+
+double step_costs::idle_share() const {
+  const double between = deliver + plan + blocks + dispatch;
+  return between / (between + compute + sample);
 }
 
 double bench_row::median() const {

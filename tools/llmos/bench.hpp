@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,19 +20,36 @@ struct bench_options {
   std::vector<uint32_t> depths = {1024};
   std::vector<uint32_t> concurrent = {1, 4, 16};
   uint32_t repeats = 3;
-  /// Of `prefill`, `decode`, `depth` (straight on the backend), `concurrent`, `streams`, `shared`
-  /// and `cached` (through the whole system).
+  /// Of `prefill`, `decode`, `depth` (straight on the backend), `concurrent`, `streams`, `shared`,
+  /// `mixed` and `cached` (through the whole system).
   std::vector<std::string> rows = {"prefill", "decode", "depth", "concurrent"};
 
   bool wants(std::string_view row) const;
 };
 
-/// One line of the table: tokens per second, one value per repeat, and their median.
+/// Waiting times over all requests and repeats, in milliseconds.
+struct bench_latency {
+  double p50 = 0, p99 = 0, max = 0;
+};
+
+/// Where the time of a step goes: means in microseconds over the steps that were measured.
+struct step_costs {
+  double deliver = 0, plan = 0, blocks = 0, dispatch = 0;  ///< Between two steps; see step_gap.
+  double compute = 0, sample = 0;                          ///< The executor's own work.
+
+  /// Time between two steps by the time of both together.
+  double idle_share() const;
+};
+
+/// One line of the table: tokens per second, one value per repeat, and their median. What a row
+/// does not measure is left out.
 struct bench_row {
   std::string what;  ///< "prefill 512", "decode 64 at 1024", "16 concurrent"
   uint64_t num_tokens = 0;
   std::vector<double> tokens_per_s;
-  double first_token_ms = 0;  ///< Median over requests and repeats; 0 where there is none.
+  std::optional<bench_latency> first_token{};
+  std::optional<bench_latency> token_gap{};  ///< From one token of a request to its next.
+  std::optional<step_costs> step{};
 
   double median() const;
 };
@@ -54,6 +72,8 @@ result<void> bench_backend(const bench_options& o, const node_config& config,
 ///   concurrent   o.concurrent requests at once, short prompts, o.decode_tokens new tokens each
 ///   streams      16 chats of 150 words, 128 new tokens each
 ///   shared       16 chats with 600 words in common and 20 of their own, 32 new tokens each
+///   mixed        8 chats of 40 words, 256 new tokens each, while a prompt of 3,900 words comes in;
+///                token gaps are those of the chats
 ///   cached       a chat of 600 + 20 words: cold; with the 600 in the prefix cache; and one of 20
 ///                words and a block alone. Prompt tokens per second up to the first token.
 /// New tokens of all together per second where nothing else is said. Errors: those of a request.

@@ -1,8 +1,12 @@
+#include <algorithm>
 #include <array>
 #include <caf/actor_system.hpp>
+#include <caf/scoped_actor.hpp>
 #include <chrono>
+#include <cmath>
 #include <future>
 
+#include "actors/error.hpp"
 #include "actors/gateway/batch/batch.hpp"
 #include "actors/node.hpp"
 #include "tools/llmos/bench.hpp"
@@ -13,16 +17,20 @@ namespace {
 
 using steady = std::chrono::steady_clock;
 
-/// Chats that run at once: words in common, words of their own, new tokens of each.
+/// Chats that run at once: words in common, words of their own, new tokens of each; and the words
+/// of one more prompt that comes in behind them.
 struct load {
   const char* name;
   uint32_t num_chats;
   uint32_t shared_words;
   uint32_t own_words;
   uint32_t new_tokens;
+  uint32_t late_words;
 };
 
-constexpr load loads[] = {{"streams", 16, 0, 150, 128}, {"shared", 16, 600, 20, 32}};
+constexpr load loads[] = {{"streams", 16, 0, 150, 128, 0},
+                          {"shared", 16, 600, 20, 32, 0},
+                          {"mixed", 8, 0, 40, 256, 3900}};
 
 /// What the requests of one round took.
 struct round_result {
@@ -118,25 +126,96 @@ batch_job make_load(const bench_options& o, const load& x, uint32_t round) {
     const auto own = words(x.own_words, round * 100 + i + 1);
     job.items.push_back(make_chat(o, common + own, x.new_tokens));
   }
+  if (x.late_words > 0) {
+    const auto late = words(x.late_words, round * 100 + x.num_chats + 1);
+    job.items.push_back(make_chat(o, late, 1));
+    ++job.concurrency;
+  }
   return job;
+}
+
+/// What the histograms of the engine's steps have seen so far.
+struct step_sums {
+  double deliver, plan, blocks, dispatch, compute, sample;
+  uint64_t steps;
+};
+
+latency_histogram histogram_of(const metrics_snapshot& all, std::string_view name) {
+  latency_histogram out;
+  for (const auto& family : all) {
+    for (const auto& s : family.series) {
+      if (family.name == name) out.merge(s.histogram);
+    }
+  }
+  return out;
+}
+
+result<step_sums> sum_steps(node& system) {
+  result<step_sums> out{failure{ec::internal, "the kernel gave no metrics", ""}};
+  const caf::scoped_actor self{system.system()};
+  self->request(system.kernel(), std::chrono::seconds{10}, atom::stats_v)
+      .receive(
+          [&](const metrics_ptr& m) {
+            const auto sum = [&](const char* part) {
+              return histogram_of(*m, std::string{"llmos_step_"} + part + "_seconds").sum() * 1e6;
+            };
+            out = step_sums{sum("deliver"),
+                            sum("plan"),
+                            sum("blocks"),
+                            sum("dispatch"),
+                            sum("forward"),
+                            sum("sample"),
+                            histogram_of(*m, "llmos_step_forward_seconds").count()};
+          },
+          [&](const caf::error& e) { out = to_failure(e); });
+  return out;
+}
+
+std::optional<step_costs> costs_between(const step_sums& a, const step_sums& b) {
+  if (a.steps == b.steps) return std::nullopt;
+  const auto mean = [n = static_cast<double>(b.steps - a.steps)](double from, double to) {
+    return (to - from) / n;
+  };
+  return step_costs{mean(a.deliver, b.deliver), mean(a.plan, b.plan),
+                    mean(a.blocks, b.blocks),   mean(a.dispatch, b.dispatch),
+                    mean(a.compute, b.compute), mean(a.sample, b.sample)};
+}
+
+std::optional<bench_latency> latency_of(std::vector<double> ms) {
+  if (ms.empty()) return std::nullopt;
+  std::sort(ms.begin(), ms.end());
+  const auto last = static_cast<double>(ms.size() - 1);
+  const auto p99 = ms[static_cast<size_t>(std::ceil(0.99 * last))];
+  return bench_latency{median_of(ms), p99, ms.back()};
+}
+
+std::optional<bench_latency> latency_of(const latency_histogram& x) {
+  if (x.count() == 0) return std::nullopt;
+  return bench_latency{x.quantile(0.5) * 1000, x.quantile(0.99) * 1000, x.max() * 1000};
 }
 
 /// `make` gives the job of a round. The first round loads the model and warms up.
 template <class Make>
 result<bench_row> measure(node& system, const bench_options& o, std::string what, Make make) {
-  bench_row row{std::move(what), 0, {}, 0};
+  bench_row row{std::move(what), 0, {}};
   std::vector<double> first_token_ms;
-  for (uint32_t i = 0; i <= o.repeats; ++i) {
+  latency_histogram token_gaps;
+  LLMOS_TRY_VOID(run_round(system, make(0)));
+  LLMOS_TRY(const auto before, sum_steps(system));
+  for (uint32_t i = 1; i <= o.repeats; ++i) {
     LLMOS_TRY(const auto done, run_round(system, make(i)));
-    if (i == 0) continue;
     row.num_tokens = 0;
     for (const auto& u : done.usages) {
       row.num_tokens += u.completion_tokens;
       first_token_ms.push_back(static_cast<double>(u.first_token_us) / 1000);
+      token_gaps.merge(u.token_gaps);
     }
     row.tokens_per_s.push_back(static_cast<double>(row.num_tokens) / done.seconds);
   }
-  row.first_token_ms = median_of(std::move(first_token_ms));
+  LLMOS_TRY(const auto after, sum_steps(system));
+  row.first_token = latency_of(std::move(first_token_ms));
+  row.token_gap = latency_of(token_gaps);
+  row.step = costs_between(before, after);
   return row;
 }
 
@@ -155,9 +234,9 @@ result<void> add_chat(node& system, const bench_options& o, const std::string& c
 
 result<void> bench_cached(node& system, const bench_options& o, const bench_listener& listener) {
   constexpr uint32_t known = 600, own = 20, block = 16;
-  bench_row rows[] = {{"first token, cold", 0, {}, 0},
-                      {"first token, 600 cached", 0, {}, 0},
-                      {"first token, new part", 0, {}, 0}};
+  bench_row rows[] = {{"first token, cold", 0, {}},
+                      {"first token, 600 cached", 0, {}},
+                      {"first token, new part", 0, {}}};
   for (uint32_t i = 0; i <= o.repeats; ++i) {
     const uint32_t seed = 1'000'000 + i * 10;
     const auto prefix = words(known, seed) + " ";
@@ -168,7 +247,10 @@ result<void> bench_cached(node& system, const bench_options& o, const bench_list
     for (auto& row : rows) row.tokens_per_s.clear();
   }
   for (auto& row : rows) {
-    row.first_token_ms = 1000 * static_cast<double>(row.num_tokens) / row.median();
+    const auto tokens = static_cast<double>(row.num_tokens);
+    std::vector<double> ms;
+    for (const double rate : row.tokens_per_s) ms.push_back(1000 * tokens / rate);
+    row.first_token = latency_of(std::move(ms));
     LLMOS_TRY_VOID(listener.on_row(row));
   }
   return {};

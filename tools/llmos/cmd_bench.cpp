@@ -35,15 +35,38 @@ std::string title(const bench_report& r, uint32_t repeats) {
   return printable(r.model, max_name_bytes) + ", " + text;
 }
 
+template <class... Args>
+std::string format(const char* pattern, Args... args) {
+  char text[200];
+  std::snprintf(text, sizeof text, pattern, args...);
+  return text;
+}
+
 std::string line(const bench_row& row) {
-  char text[80];
-  std::snprintf(text, sizeof text, "%-24s %10.1f tokens/s", row.what.c_str(), row.median());
-  std::string out = text;
-  if (row.first_token_ms != 0) {
-    std::snprintf(text, sizeof text, "   first token %.0f ms", row.first_token_ms);
-    out += text;
+  auto out = format("%-24s %10.1f tokens/s", row.what.c_str(), row.median());
+  if (row.first_token) out += format("   first token %.0f ms", row.first_token->p50);
+  if (row.first_token && row.token_gap) {
+    out += format(" (p99 %.0f), then %.1f ms (p99 %.1f, longest %.0f)", row.first_token->p99,
+                  row.token_gap->p50, row.token_gap->p99, row.token_gap->max);
   }
-  return out + '\n';
+  out += '\n';
+  if (!row.step) return out;
+  const auto& s = *row.step;
+  return out + format(
+                   "  a step: compute %.0f us, sample %.0f; between steps %.1f %%: "
+                   "deliver %.0f, plan %.0f, blocks %.0f, dispatch %.0f\n",
+                   s.compute, s.sample, 100 * s.idle_share(), s.deliver, s.plan, s.blocks,
+                   s.dispatch);
+}
+
+nlohmann::ordered_json to_json(const bench_latency& x) {
+  return {{"p50", x.p50}, {"p99", x.p99}, {"max", x.max}};
+}
+
+nlohmann::ordered_json to_json(const step_costs& x) {
+  return {{"deliver", x.deliver},        {"plan", x.plan},       {"blocks", x.blocks},
+          {"dispatch", x.dispatch},      {"compute", x.compute}, {"sample", x.sample},
+          {"idle_share", x.idle_share()}};
 }
 
 std::string json(const bench_report& r, uint32_t repeats) {
@@ -53,7 +76,9 @@ std::string json(const bench_report& r, uint32_t repeats) {
                                 {"tokens", row.num_tokens},
                                 {"tokens_per_s", row.median()},
                                 {"samples", row.tokens_per_s}};
-    if (row.first_token_ms != 0) x["first_token_ms"] = row.first_token_ms;
+    if (row.first_token) x["first_token_ms"] = to_json(*row.first_token);
+    if (row.token_gap) x["token_gap_ms"] = to_json(*row.token_gap);
+    if (row.step) x["step_us"] = to_json(*row.step);
     rows.push_back(std::move(x));
   }
   const nlohmann::ordered_json out = {{"version", LLMOS_VERSION},
@@ -133,7 +158,7 @@ void add_bench(command_line& line) {
         ->type_name("NAME,...")
         ->delimiter(',')
         ->check(CLI::IsMember(
-            {"prefill", "decode", "depth", "concurrent", "streams", "shared", "cached"}))
+            {"prefill", "decode", "depth", "concurrent", "streams", "shared", "mixed", "cached"}))
         ->capture_default_str();
     app.add_option("--repeats", b.repeats, "Measurements of each; medians are shown")
         ->type_name("N")

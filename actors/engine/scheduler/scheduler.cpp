@@ -1,10 +1,13 @@
 #include "actors/engine/scheduler/scheduler.hpp"
 
+#include <chrono>
 #include <utility>
 
 #include "actors/error.hpp"
 
 namespace llmos {
+
+using steady = std::chrono::steady_clock;
 
 caf::result<caf::ok_atom> scheduler_state::enqueue(const spec_ptr& spec) {
   if (auto queued = core->enqueue(spec); !queued) return to_error(queued.error());
@@ -32,26 +35,21 @@ void scheduler_state::step_done(const step_result& done) {
     self->quit(to_error(done.error));  // the supervisor starts the engine over
     return;
   }
-  last_done = std::chrono::steady_clock::now();
+  const auto gap = gaps.step_began(done.started);
+  gaps.step_ended(done.ended, steady::now());
   core->step_done(done);
-  report(done);
   pump();
-  if (core->idle()) last_done.reset();
+  report(done, gap);
 }
 
 void scheduler_state::pump() {
-  if (auto plan = core->next_step()) send_step(std::move(*plan));
-  send_output(core->drain());
-}
-
-void scheduler_state::send_step(step_plan plan) {
-  gap_us.reset();
-  if (last_done) {
-    const auto gap = std::chrono::steady_clock::now() - *last_done;
-    gap_us =
-        static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(gap).count());
+  if (auto plan = core->next_step()) {
+    self->send(wiring.executor, atom::step_v, std::make_shared<const step_plan>(std::move(*plan)));
+    gaps.step_sent(steady::now());
+  } else if (!core->in_flight()) {
+    core->idle() ? gaps.idle() : gaps.blocked(steady::now());
   }
-  self->send(wiring.executor, atom::step_v, std::make_shared<const step_plan>(std::move(plan)));
+  send_output(core->drain());
 }
 
 void scheduler_state::send_output(scheduler_output out) {
@@ -65,14 +63,14 @@ void scheduler_state::send_output(scheduler_output out) {
   if (out.lease > 0) self->send(wiring.memory, atom::lease_v, out.lease);
 }
 
-void scheduler_state::report(const step_result& done) {
+void scheduler_state::report(const step_result& done, const std::optional<step_gap>& gap) {
   step_report r;
   r.model = model;
   r.num_rows = done.num_rows;
   r.num_tokens = static_cast<uint32_t>(done.tokens.size());
   r.forward_us = done.forward_us;
   r.sample_us = done.sample_us;
-  r.gap_us = gap_us;
+  r.gap = gap;
   r.schedule = core->stats();
   self->send(wiring.monitor, atom::step_v, std::move(r));
 }

@@ -1,12 +1,12 @@
 #pragma once
 
 #include <caf/stateful_actor.hpp>
-#include <chrono>
 #include <optional>
 #include <string>
 
 #include "actors/protocol.hpp"
 #include "runtime/schedule/batch_scheduler.hpp"
+#include "runtime/schedule/step_gap.hpp"
 
 namespace llmos {
 
@@ -30,14 +30,11 @@ struct scheduler_state {
   std::optional<batch_scheduler> core;
   scheduler_wiring wiring;
   std::string model;
-  /// When the last step ended; nothing once the engine has been idle.
-  std::optional<std::chrono::steady_clock::time_point> last_done;
-  std::optional<uint64_t> gap_us;  ///< Before the step in flight.
+  gap_watch gaps;
 
 private:
-  void send_step(step_plan plan);
   void send_output(scheduler_output out);
-  void report(const step_result& done);
+  void report(const step_result& done, const std::optional<step_gap>& gap);
 };
 
 scheduler_actor::behavior_type scheduler(scheduler_actor::stateful_pointer<scheduler_state> self,

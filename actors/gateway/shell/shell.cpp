@@ -106,7 +106,9 @@ void shell_state::run(const shell_command& c) {
           kernel_timeout, [print](const process_list& p) { print(render_processes(p)); },
           atom::ps_v);
     case shell_verb::kill: return run_kill(c.word);
-    case shell_verb::stats: return ask_kernel<std::string>(kernel_timeout, print, atom::stats_v);
+    case shell_verb::stats:
+      return ask_kernel<metrics_ptr>(
+          kernel_timeout, [print](const metrics_ptr& m) { print(render_text(*m)); }, atom::stats_v);
     case shell_verb::save: {
       const auto saved = session_->save(c.word);
       return saved ? say(*saved) : refuse(saved.error());

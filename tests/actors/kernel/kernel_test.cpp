@@ -100,7 +100,7 @@ TEST_CASE_FIXTURE(fixture, "refusals are counted by their reason") {
   submit();
   refusal();
   refusal();
-  const auto text = request<std::string>(aut, atom::stats_v);
+  const auto text = render_text(*request<metrics_ptr>(aut, atom::stats_v));
   CHECK(text.find("llmos_requests_refused_total{reason=\"overloaded\"}      2") !=
         std::string::npos);
 }

@@ -101,7 +101,7 @@ monitor_actor::behavior_type fake_monitor(monitor_actor::stateful_pointer<nothin
       [w](atom::done, const generation_report& r) { w->reports.push_back(r); },
       [](atom::failed, const std::string&) {},
       [](atom::started, const std::string&) {},
-      [](atom::stats) { return std::string{}; },
+      [](atom::stats) { return metrics_ptr{}; },
       [](atom::step, const step_report&) {},
       [](atom::update, const memory_report&) {},
       [](atom::status) { return std::string{}; },
@@ -204,6 +204,7 @@ TEST_CASE_FIXTURE(fixture, "text streams to the client and ends with one done") 
   CHECK(heard.dones[0].reason == finish_reason::length);
   CHECK_FALSE(heard.dones[0].context_full);
   CHECK(heard.dones[0].usage.completion_tokens == 3);
+  CHECK(heard.dones[0].usage.token_gaps.count() == 2);
   CHECK(heard.dones[0].seed == 11);
   CHECK(w.cancelled.empty());
   CHECK(over());

@@ -188,7 +188,7 @@ TEST_CASE_FIXTURE(fixture, "the monitor counts what was started again") {
   begin_three();
   const auto next = fall(crashes[1]);
   settle();
-  const auto text = request<std::string>(next, atom::stats_v);
+  const auto text = render_text(*request<metrics_ptr>(next, atom::stats_v));
   CHECK(text.find("llmos_restarts_total{room=\"kernel\"}") != std::string::npos);
   CHECK(text.find("llmos_restarts_total{room=\"ledger\"}") == std::string::npos);
 }

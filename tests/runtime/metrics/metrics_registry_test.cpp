@@ -56,6 +56,21 @@ TEST_SUITE("runtime.metrics.metrics_registry") {
     CHECK(family(before, "llmos_requests_total").series.at(0).value == 1);
   }
 
+  TEST_CASE("a whole histogram is added at once, an empty one leaves no trace") {
+    metrics_registry metrics;
+    metrics.declare(metric_kind::histogram, "wait_seconds", "Waits.");
+    metrics.observe("wait_seconds", 1);
+    latency_histogram more;
+    metrics.merge("wait_seconds", more, {{"model", "a"}});
+    more.observe(2);
+    more.observe(3);
+    metrics.merge("wait_seconds", more);
+    const auto all = metrics.snapshot();
+    REQUIRE(all[0].series.size() == 1);
+    CHECK(all[0].series[0].histogram.count() == 3);
+    CHECK(all[0].series[0].histogram.max() == 3);
+  }
+
   TEST_CASE("beyond the cap new label values are counted together as other, known ones go on") {
     metrics_registry m = sample_registry(3);
     for (int i = 0; i < 100; ++i) {

@@ -72,6 +72,51 @@ TEST_SUITE("runtime.schedule.batch_scheduler") {
     CHECK(sim.memory.stats().num_used == 0);
   }
 
+  TEST_CASE("a long prompt holds up a running answer no longer than max_stall_us at a time") {
+    constexpr uint64_t row_us = 1000;
+    const auto longest_wait = [](uint64_t max_stall_us) {
+      engine_sim sim{{.max_step_tokens = 256,
+                      .max_prefill_chunk = 256,
+                      .max_running = 4,
+                      .max_context = 2048,
+                      .num_blocks = 256,
+                      .block_tokens = 16,
+                      .max_stall_us = max_stall_us}};
+      sim.row_us = row_us;
+      REQUIRE(sim.scheduler.enqueue(engine_sim::spec(1, prompt(40), 100)).ok());
+      REQUIRE(sim.step());
+      REQUIRE(sim.scheduler.enqueue(engine_sim::spec(2, prompt(1500, 90), 1)).ok());
+      uint64_t longest = 0;
+      while (sim.output[2].empty()) {
+        const auto before = sim.computed_rows;
+        REQUIRE(sim.step());
+        longest = std::max(longest, (sim.computed_rows - before) * row_us);
+      }
+      CHECK(sim.output[1].size() < 100);  // it was running all the time
+      sim.run();
+      CHECK(sim.output[1] == expected(prompt(40), 100));
+      return longest;
+    };
+    CHECK(longest_wait(0) == 256 * row_us);
+    CHECK(longest_wait(100'000) <= 100'000 + row_us);
+    CHECK(longest_wait(100'000) >= 90'000);
+    CHECK(longest_wait(1) == (prefill_pace::least_rows + 1) * row_us);
+  }
+
+  TEST_CASE("nobody waits: a prompt takes the whole budget") {
+    engine_sim sim{{.max_step_tokens = 64,
+                    .max_prefill_chunk = 64,
+                    .max_running = 4,
+                    .max_context = 256,
+                    .num_blocks = 64,
+                    .block_tokens = 4,
+                    .max_stall_us = 1}};
+    sim.row_us = 1000;
+    REQUIRE(sim.scheduler.enqueue(engine_sim::spec(1, prompt(200), 1)).ok());
+    sim.run();
+    CHECK(sim.scheduler.stats().steps == 4);
+  }
+
   TEST_CASE("what cannot be queued is refused with its reason") {
     engine_sim sim{small()};
     auto code = [&](spec_ptr s) {

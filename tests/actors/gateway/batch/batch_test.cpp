@@ -44,7 +44,7 @@ kernel_actor::behavior_type fake_kernel(kernel_actor::stateful_pointer<nothing>,
       [](atom::load, const std::string&) { return model_status{}; },
       [](atom::unload, const std::string&) { return caf::ok_atom_v; },
       [](atom::list) { return model_list{}; },
-      [](atom::stats) { return std::string{}; },
+      [](atom::stats) { return metrics_ptr{}; },
       [](atom::drain, bool) { return caf::ok_atom_v; },
       [](atom::status) { return std::string{}; },
   };

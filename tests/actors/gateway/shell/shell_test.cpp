@@ -48,6 +48,13 @@ caf::result<T> answer(kernel_actor::stateful_pointer<fake_kernel_state> self, ke
   return promise;
 }
 
+metrics_ptr three_steps() {
+  metrics_registry metrics;
+  metrics.declare(metric_kind::counter, "llmos_steps_total", "Steps.");
+  metrics.add("llmos_steps_total", 3);
+  return std::make_shared<const metrics_snapshot>(metrics.snapshot());
+}
+
 kernel_actor::behavior_type fake_kernel(kernel_actor::stateful_pointer<fake_kernel_state> self,
                                         kernel_script* s) {
   return {
@@ -73,7 +80,7 @@ kernel_actor::behavior_type fake_kernel(kernel_actor::stateful_pointer<fake_kern
       [=](atom::list) {
         return answer(self, s, model_list{{"tiny", "/t", "loaded", "", 1, true}});
       },
-      [=](atom::stats) { return answer(self, s, std::string{"llmos_steps_total 3\n"}); },
+      [=](atom::stats) { return answer(self, s, three_steps()); },
       [=](atom::drain, bool) -> caf::result<caf::ok_atom> {  // the shell never sends it
         for (auto& f : std::exchange(s->held, {})) f();
         return caf::ok_atom_v;
@@ -411,7 +418,7 @@ TEST_CASE_FIXTURE(fixture, "each command is done and the shell is ready again") 
       {"/regen", "error: invalid_argument: there is no answer"},
       {"/models", "print:    NAME"},
       {"/ps", "print: ID  STATE"},
-      {"/stats", "print: llmos_steps_total 3\n"},
+      {"/stats", "print: METRIC             VALUE\nllmos_steps_total      3\n"},
       {"/kill 9", "print: 9 is ended\n"},
       {"/kill x", "error: invalid_argument: /kill: x is no id (/ps lists the ids)"},
       {"/kill -1", "error: invalid_argument: /kill: -1 is no id"},
