@@ -36,6 +36,9 @@ struct plan_entry {
   uint32_t num_past = 0;    ///< Positions already in the KV cache.
   uint32_t num_tokens = 0;  ///< Rows of this step: tokens [num_past, num_past + num_tokens).
   bool sample = false;      ///< The last row's logits choose the next token.
+  /// Guesses of the tokens that follow, verified in as many further rows: the sequence's new tokens
+  /// come true row by row until one differs. Only where `sample` is set.
+  std::vector<token_id> drafts;
   std::vector<block_id> new_blocks;  ///< Appended to the executor's block table.
   spec_ptr spec;  ///< Set when the executor meets the sequence for the first time.
 };
@@ -56,7 +59,7 @@ struct step_token {
 /// What a step brought. `error.code != ec::none`: the device failed and nothing else is valid.
 struct step_result {
   uint64_t step = 0;
-  std::vector<step_token> tokens;
+  std::vector<step_token> tokens;  ///< In the plan's order; more than one where drafts were right.
   failure error;
   uint32_t num_rows = 0;
   uint64_t forward_us = 0;

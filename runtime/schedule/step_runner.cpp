@@ -1,5 +1,6 @@
 #include "runtime/schedule/step_runner.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <string>
 #include <utility>
@@ -50,7 +51,9 @@ step_result step_runner::run(const step_plan& plan) {
   out.tokens.reserve(logit_rows_.size());
   size_t row = 0;
   for (const auto& e : plan.entries) {
-    if (e.sample) out.tokens.push_back(sample(e, logits->subspan(n_vocab_ * row++, n_vocab_)));
+    if (!e.sample) continue;
+    sample(e, logits->subspan(n_vocab_ * row), out.tokens);
+    row += 1 + e.drafts.size();
   }
   out.forward_us = us_between(start, computed);
   out.ended = steady::now();
@@ -69,7 +72,9 @@ result<void> step_runner::take_in(const plan_entry& e) {
   if (it == sequences_.end()) return unknown_sequence(e.id);
   auto& blocks = it->second.blocks;
   blocks.insert(blocks.end(), e.new_blocks.begin(), e.new_blocks.end());
-  if (uint64_t{e.num_past} + e.num_tokens > it->second.tokens.size()) {
+  const auto end = uint64_t{e.num_past} + e.num_tokens;
+  const auto known = it->second.tokens.size();
+  if (end > known || (!e.drafts.empty() && (end < known || !e.sample))) {
     return failure{ec::internal, "the plan runs past the tokens of " + std::to_string(e.id.value),
                    ""};
   }
@@ -86,18 +91,30 @@ result<void> step_runner::build_batch(const step_plan& plan) {
     const auto first = static_cast<uint32_t>(tokens_.size());
     const auto begin = s.tokens.begin() + e.num_past;
     tokens_.insert(tokens_.end(), begin, begin + e.num_tokens);
-    rows_.push_back({first, e.num_tokens, e.num_past, s.blocks});
-    if (e.sample) logit_rows_.push_back(first + e.num_tokens - 1);
+    tokens_.insert(tokens_.end(), e.drafts.begin(), e.drafts.end());
+    const auto end = static_cast<uint32_t>(tokens_.size());
+    rows_.push_back({first, end - first, e.num_past, s.blocks});
+    if (!e.sample) continue;
+    for (auto row = first + e.num_tokens - 1; row < end; ++row) logit_rows_.push_back(row);
   }
   return {};
 }
 
-step_token step_runner::sample(const plan_entry& e, std::span<const float> logits) {
+/// A row's logits count while every draft before it is the token that was chosen. Behind an end
+/// token nothing is.
+void step_runner::sample(const plan_entry& e, std::span<const float> logits,
+                         std::vector<step_token>& out) {
   auto& s = sequences_.at(e.id.value);
-  const auto index = static_cast<uint32_t>(s.tokens.size()) - s.spec->num_prompt;
-  auto token = s.choose.sample(logits, s.tokens, index);
-  s.tokens.push_back(token.id);
-  return {e.id, std::move(token)};
+  const auto& ends = s.spec->end_ids;
+  for (size_t i = 0; i <= e.drafts.size(); ++i) {
+    const auto index = static_cast<uint32_t>(s.tokens.size()) - s.spec->num_prompt;
+    auto token = s.choose.sample(logits.subspan(i * n_vocab_, n_vocab_), s.tokens, index);
+    const auto id = token.id;
+    s.tokens.push_back(id);
+    out.push_back({e.id, std::move(token)});
+    const bool goes_on = i < e.drafts.size() && e.drafts[i] == id;
+    if (!goes_on || std::binary_search(ends.begin(), ends.end(), id)) return;
+  }
 }
 
 }  // namespace llmos

@@ -33,7 +33,7 @@ private:
 
   result<void> take_in(const plan_entry& e);
   result<void> build_batch(const step_plan& plan);
-  step_token sample(const plan_entry& e, std::span<const float> logits);
+  void sample(const plan_entry& e, std::span<const float> logits, std::vector<step_token>& out);
 
   std::unique_ptr<backend> device_;
   uint32_t n_vocab_;
