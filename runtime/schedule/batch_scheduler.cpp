@@ -97,6 +97,7 @@ void batch_scheduler::go_back(sequence& s) {
   give_up_blocks(s);
   s.state = phase::waiting;
   s.tokens.resize(*std::exchange(s.go_back_to, std::nullopt));
+  s.lookup.reset();
   admission_blocked_ = false;
 }
 
@@ -148,6 +149,7 @@ std::optional<step_plan> batch_scheduler::next_step() {
   step_plan plan;
   uint32_t budget = limits_.max_step_tokens;
   plan_decodes(plan, budget);
+  if (limits_.max_step_drafts > 0) plan_drafts(plan, budget);
   step_decode_rows_ = limits_.max_step_tokens - budget;
   budget = prefill_budget(step_decode_rows_, budget);
   step_prefill_rows_ = budget;
@@ -174,6 +176,37 @@ void batch_scheduler::plan_decodes(step_plan& plan, uint32_t& budget) {
     ++stats_.decode_tokens;
     --budget;
   }
+}
+
+void batch_scheduler::plan_drafts(step_plan& plan, uint32_t& budget) {
+  std::vector<draft_bid> bids;
+  for (const auto& e : plan.entries) {
+    auto& s = *find(e.id);
+    const auto& spec = *s.spec;
+    if (!s.lookup) s.lookup.emplace(spec.num_prompt, spec.num_prompt + spec.sampling.max_tokens);
+    s.lookup->extend(s.tokens);
+    bids.push_back({&*s.lookup, room_for_drafts(s)});
+  }
+  // Half of what the decodes left stays for prompts.
+  share_drafts(bids, std::min(budget / 2, limits_.max_step_drafts), cost_.of_row());
+  for (size_t i = 0; i < bids.size(); ++i) {
+    if (bids[i].given == 0) continue;
+    auto& e = plan.entries[i];
+    auto& s = *find(e.id);
+    e.drafts = s.lookup->guess(s.tokens, bids[i].given);
+    s.num_drafts = bids[i].given;
+    budget -= bids[i].given;
+    stats_.draft_tokens += bids[i].given;
+  }
+}
+
+/// Within max_tokens, of which the step brings one anyway, and the blocks that it has.
+uint32_t batch_scheduler::room_for_drafts(const sequence& s) const {
+  const auto end = s.spec->num_prompt + s.spec->sampling.max_tokens;
+  const auto next = static_cast<uint32_t>(s.tokens.size());
+  if (next >= end) return 0;
+  const auto positions = static_cast<uint32_t>(s.blocks.size()) * limits_.block_tokens;
+  return std::min({max_drafts, end - next - 1, positions - next});
 }
 
 void batch_scheduler::plan_prefills(step_plan& plan, uint32_t& budget) {
@@ -244,12 +277,15 @@ void batch_scheduler::preempt_youngest() {
 void batch_scheduler::step_done(const step_result& done) {
   LLMOS_CHECK(in_flight_ && done.step == step_);
   in_flight_ = false;
-  pace_.observe(step_decode_rows_, step_prefill_rows_, done.forward_us + done.sample_us);
+  const auto us = done.forward_us + done.sample_us;
+  pace_.observe(step_decode_rows_, step_prefill_rows_, us);
+  if (step_prefill_rows_ == 0) cost_.observe(step_decode_rows_, us);
   for (auto it = sequences_.begin(); it != sequences_.end();) {
     auto& s = it->second;
     const bool ran = s.in_flight > 0;
     const bool was_prefill = ran && (!s.decoding() || s.num_generated() == 0);
     s.num_computed += std::exchange(s.in_flight, 0);
+    s.num_drafts = 0;
     if (ran && s.cancelled) {
       finish(s);
       it = sequences_.erase(it);
@@ -271,6 +307,10 @@ void batch_scheduler::step_done(const step_result& done) {
 void batch_scheduler::apply_token(const step_token& t) {
   auto* s = find(t.id);
   if (s == nullptr || s->state != phase::running) return;  // cancelled or gone back meanwhile
+  if (s->decoding()) {  // by a token of this step: that was a draft, and its row counts
+    ++s->num_computed;
+    ++stats_.accepted_tokens;
+  }
   token_event e{t.id, s->num_generated(), t.token, stop_reason::none, s->num_cached};
   s->tokens.push_back(t.token.id);
   const auto& ends = s->spec->end_ids;
@@ -356,7 +396,7 @@ void batch_scheduler::request_lease() {
   for (const auto& [arrival, s] : sequences_) {
     if (s.state != phase::running || s.cancelled) continue;
     const auto capacity = s.blocks.size() * limits_.block_tokens;
-    const auto used = s.num_computed + s.in_flight;
+    const auto used = s.num_computed + s.in_flight + s.num_drafts;  // if all come true
     const bool prefilled = used + 1 >= s.tokens.size();
     const auto total = s.spec->num_prompt + s.spec->sampling.max_tokens;
     if (prefilled && used + 2 > capacity && used < total) ++want;

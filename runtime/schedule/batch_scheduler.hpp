@@ -11,6 +11,7 @@
 #include "runtime/base/result.hpp"
 #include "runtime/schedule/prefill_pace.hpp"
 #include "runtime/schedule/sequence.hpp"
+#include "runtime/schedule/speculation.hpp"
 
 namespace llmos {
 
@@ -23,6 +24,7 @@ struct scheduler_limits {
   uint32_t max_context = 2048;       ///< prompt + max_tokens of one sequence.
   uint32_t num_blocks = 128;         ///< Blocks of the engine's pool.
   uint32_t block_tokens = 16;        ///< Positions of one block.
+  uint32_t max_step_drafts = 0;      ///< Guessed tokens verified in one step; 0 = none.
   /// How much prefill may lengthen a step while others wait for their next token; 0 = as much as
   /// the budget allows.
   uint64_t max_stall_us = 0;
@@ -69,10 +71,14 @@ struct scheduler_stats {
   uint64_t prefill_tokens = 0;
   uint64_t decode_tokens = 0;
   uint64_t cached_tokens = 0;
+  uint64_t draft_tokens = 0;     ///< Guesses that steps verified.
+  uint64_t accepted_tokens = 0;  ///< Guesses that came true.
 };
 
 /// Continuous batching: decides which tokens of which sequences run in the next step. Decodes
-/// first, then partial prefills, then admissions, first come first served, within a token budget.
+/// first, then guesses of what follows them, then partial prefills, then admissions, first come
+/// first served, within a token budget. Guesses change no token: they take rows only where
+/// those pay (speculation.hpp), and blocks only of what their sequence has.
 /// Holds block ids leased by the memory manager, never memory. When blocks run out, the youngest
 /// sequence is preempted: its blocks go back and it is recomputed later (the same tokens follow,
 /// rule 4). Pure: no clock, no actor, no I/O; every answer of a neighbour is a method call.
@@ -127,7 +133,9 @@ private:
     uint32_t num_sealed = 0;        ///< Whole blocks announced to the prefix index.
     uint32_t num_known_blocks = 0;  ///< Blocks that the executor's table has.
     uint32_t num_cached = 0;        ///< Prompt tokens found in the prefix index.
-    uint32_t in_flight = 0;         ///< Rows of the step in flight.
+    uint32_t in_flight = 0;         ///< Rows of the step in flight, without those of drafts.
+    uint32_t num_drafts = 0;        ///< Drafts of the step in flight.
+    std::optional<prompt_lookup> lookup;  ///< Once it decodes, where there is speculation.
 
     /// An answer is open that names it: it can neither go nor go back yet.
     bool is_busy() const { return state == phase::reserving || in_flight > 0; }
@@ -141,6 +149,8 @@ private:
   result<void> resume(sequence& s, const sequence_spec& spec);
   void go_back(sequence& s);
   void plan_decodes(step_plan& plan, uint32_t& budget);
+  void plan_drafts(step_plan& plan, uint32_t& budget);
+  uint32_t room_for_drafts(const sequence& s) const;
   void plan_prefills(step_plan& plan, uint32_t& budget);
   uint32_t prefill_budget(uint32_t decode_rows, uint32_t budget) const;
   bool ensure_capacity(sequence& s, uint32_t rows);
@@ -168,6 +178,7 @@ private:
   uint64_t step_ = 0;
   uint32_t step_decode_rows_ = 0, step_prefill_rows_ = 0;  ///< Of the step in flight.
   prefill_pace pace_;
+  step_cost cost_;
   uint32_t num_running_ = 0;
   uint32_t lease_open_ = 0;  ///< Blocks asked for and not yet answered.
   bool in_flight_ = false;

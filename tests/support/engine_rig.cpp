@@ -47,7 +47,7 @@ engine_rig::engine_rig(std::shared_ptr<const model> m, const std::string& backen
       scheduler_(limits),
       memory_(limits.num_blocks, limits.block_tokens, "rig") {
   const backend_limits device{.max_rows = limits.max_step_tokens,
-                              .max_logits = limits.max_running,
+                              .max_logits = limits.max_running + limits.max_step_drafts,
                               .max_seqs = limits.max_running,
                               .max_context = limits.max_context,
                               .num_blocks = limits.num_blocks,
@@ -75,7 +75,7 @@ bool engine_rig::step() {
   if (!plan) return false;
   const auto done = runner_->run(*plan);
   LLMOS_CHECK(done.error.code == ec::none);
-  record(done);
+  record(*plan, done);
   scheduler_.step_done(done);
   settle();
   return true;
@@ -86,12 +86,19 @@ void engine_rig::run() {
   }
 }
 
-void engine_rig::record(const step_result& done) {
-  for (size_t row = 0; row < done.tokens.size(); ++row) {
-    auto& mine = output[done.tokens[row].id.value];
-    const auto begin = last_logits_.begin() + static_cast<std::ptrdiff_t>(row * n_vocab_);
-    mine.tokens.push_back(done.tokens[row].token.id);
-    mine.logits.emplace_back(begin, begin + n_vocab_);
+/// Each token with its row's logits; those behind a draft that was wrong belong to no token.
+void engine_rig::record(const step_plan& plan, const step_result& done) {
+  size_t row = 0;
+  auto token = done.tokens.begin();
+  for (const auto& e : plan.entries) {
+    if (!e.sample) continue;
+    auto& mine = output[e.id.value];
+    for (auto begin = row; token != done.tokens.end() && token->id == e.id; ++token, ++begin) {
+      const auto logits = last_logits_.begin() + static_cast<std::ptrdiff_t>(begin * n_vocab_);
+      mine.tokens.push_back(token->token);
+      mine.logits.emplace_back(logits, logits + n_vocab_);
+    }
+    row += 1 + e.drafts.size();
   }
 }
 

@@ -13,9 +13,9 @@
 
 namespace llmos::test {
 
-/// The logits of every sampled position of a request, as bytes to compare.
+/// The tokens of a request and the logits of every sampled position, as bytes to compare.
 struct recorded_output {
-  std::vector<token_id> tokens;
+  std::vector<sampled_token> tokens;
   std::vector<std::vector<float>> logits;  ///< [tokens][n_vocab]
   friend bool operator==(const recorded_output& a, const recorded_output& b);
 };
@@ -44,12 +44,12 @@ private:
 
   void settle();
   reserve_reply answer(const reserve_request& r);
-  void record(const step_result& done);
+  void record(const step_plan& plan, const step_result& done);
 
   uint32_t n_vocab_;
   batch_scheduler scheduler_;
   kv_manager memory_;
-  std::vector<float> last_logits_;  ///< [sampled rows of the last step, n_vocab]
+  std::vector<float> last_logits_;  ///< [rows of the last step with logits, n_vocab]
   std::unique_ptr<step_runner> runner_;
 };
 

@@ -16,7 +16,8 @@ namespace llmos::test {
 /// A whole engine on the stack: the real scheduler and memory manager around a device whose
 /// "K and V" are the tokens themselves. Every step checks that each sequence's block table holds
 /// exactly its tokens, so a wrongly shared, early freed or never computed block is seen at once.
-/// The next token is a hash of all tokens before it, as a model's would be.
+/// The next token is a hash of all tokens before it, as a model's would be; with a `period`, mostly
+/// the token that stands so far back.
 class engine_sim {
 public:
   explicit engine_sim(scheduler_limits limits)
@@ -37,9 +38,10 @@ public:
     return s;
   }
 
-  static token_id next_token(const std::vector<token_id>& tokens, size_t n) {
+  static token_id next_token(const std::vector<token_id>& tokens, size_t n, size_t period = 0) {
     uint64_t h = 1469598103934665603u;
     for (size_t i = 0; i < n; ++i) h = (h ^ static_cast<uint64_t>(tokens[i])) * 1099511628211u;
+    if (period != 0 && n >= period && (h >> 40) % 8 != 0) return tokens[n - period];
     return static_cast<token_id>((h >> 20) % 50000 + 1000);
   }
 
@@ -100,6 +102,7 @@ public:
   std::map<uint64_t, uint32_t> cached;
   uint64_t computed_rows = 0;
   uint64_t row_us = 0;  ///< What a row of the device takes.
+  size_t period = 0;
 
 private:
   struct known {
@@ -148,15 +151,21 @@ private:
       if (e.spec) device_[e.id.value] = {e.spec->tokens, {}};
       auto& s = device_.at(e.id.value);
       s.blocks.insert(s.blocks.end(), e.new_blocks.begin(), e.new_blocks.end());
-      for (uint32_t p = e.num_past; p < e.num_past + e.num_tokens; ++p) cell(s, p) = s.tokens.at(p);
+      const auto end = e.num_past + e.num_tokens;
+      for (uint32_t p = e.num_past; p < end; ++p) cell(s, p) = s.tokens.at(p);
+      rows += static_cast<uint32_t>(e.drafts.size());
+      for (uint32_t i = 0; i < e.drafts.size(); ++i) cell(s, end + i) = e.drafts[i];
     }
     for (const auto& e : plan_->entries) {
       auto& s = device_.at(e.id.value);
       for (uint32_t p = 0; p < e.num_past + e.num_tokens; ++p) REQUIRE(cell(s, p) == s.tokens[p]);
       if (!e.sample) continue;
       REQUIRE(e.num_past + e.num_tokens == s.tokens.size());
-      s.tokens.push_back(next_token(s.tokens, s.tokens.size()));
-      done_.tokens.push_back({e.id, {s.tokens.back(), 0, {}}});
+      for (size_t i = 0;; ++i) {
+        s.tokens.push_back(next_token(s.tokens, s.tokens.size(), period));
+        done_.tokens.push_back({e.id, {s.tokens.back(), 0, {}}});
+        if (i == e.drafts.size() || e.drafts[i] != s.tokens.back()) break;
+      }
     }
     REQUIRE(rows <= limits_.max_step_tokens);
     computed_rows += rows;

@@ -20,9 +20,11 @@ std::vector<token_id> prompt(uint32_t n, token_id first = 1) {
   return out;
 }
 
-std::vector<token_id> expected(std::vector<token_id> tokens, uint32_t n) {
+std::vector<token_id> expected(std::vector<token_id> tokens, uint32_t n, size_t period = 0) {
   const auto num_prompt = static_cast<std::ptrdiff_t>(tokens.size());
-  for (uint32_t i = 0; i < n; ++i) tokens.push_back(engine_sim::next_token(tokens, tokens.size()));
+  for (uint32_t i = 0; i < n; ++i) {
+    tokens.push_back(engine_sim::next_token(tokens, tokens.size(), period));
+  }
   return {tokens.begin() + num_prompt, tokens.end()};
 }
 
@@ -35,6 +37,56 @@ scheduler_limits small() {
           .num_blocks = 32,
           .block_tokens = 4};
 }
+
+scheduler_limits speculating() {
+  auto limits = small();
+  limits.max_step_tokens = 128;
+  limits.max_prefill_chunk = 64;
+  limits.max_context = 256;
+  limits.num_blocks = 256;
+  limits.max_step_drafts = 10;
+  return limits;
+}
+
+std::vector<token_id> repeating_prompt(uint32_t n, uint32_t period, token_id first = 1) {
+  std::vector<token_id> out(n);
+  for (uint32_t i = 0; i < n; ++i) out[i] = first + static_cast<token_id>(i % period);
+  return out;
+}
+
+/// Request 1 has a prompt of 46 tokens that repeats itself and one token that goes on with it; its
+/// first plan with drafts is out. What the device answers is up to the test.
+struct drafting {
+  explicit drafting(uint32_t max_tokens = 100, std::vector<token_id> ends = {}) {
+    auto s =
+        std::make_shared<sequence_spec>(*engine_sim::spec(1, repeating_prompt(46, 16), max_tokens));
+    s->end_ids = std::move(ends);
+    REQUIRE(sim.scheduler.enqueue(s).ok());
+    plan();
+    answer({15});
+    plan();
+  }
+
+  plan_entry plan() {
+    sim.settle();
+    auto p = sim.scheduler.next_step();
+    REQUIRE(p);
+    step = p->step;
+    sim.settle();
+    return entry = p->entries.at(0);
+  }
+  void answer(const std::vector<token_id>& tokens) {
+    step_result done;
+    done.step = step;
+    for (const auto t : tokens) done.tokens.push_back({{1}, {t, 0, {}}});
+    sim.scheduler.step_done(done);
+    sim.settle();
+  }
+
+  engine_sim sim{speculating()};
+  plan_entry entry;
+  uint64_t step = 0;
+};
 
 /// Request 1 again, with what it has generated.
 spec_ptr go_on(std::vector<token_id> prompt, const std::vector<token_id>& generated) {
@@ -334,7 +386,9 @@ TEST_SUITE("runtime.schedule.batch_scheduler") {
       limits.num_blocks = 16 + pick(20);
       limits.max_step_tokens = 4 + pick(12);
       limits.max_prefill_chunk = 1 + pick(8);
+      limits.max_step_drafts = pick(2) * 8;
       engine_sim sim{limits};
+      sim.period = pick(2) * 5;
       std::map<uint64_t, std::vector<token_id>> want;
       uint64_t next = 0;
       const int events = test::scaled(5000) / 20;
@@ -345,7 +399,7 @@ TEST_SUITE("runtime.schedule.batch_scheduler") {
           const auto max = 1 + pick(64 - n);
           const auto added =
               sim.scheduler.enqueue(engine_sim::spec(next, p, max, pick(2) ? "a" : "b"));
-          if (added.ok()) want[next] = expected(p, max);
+          if (added.ok()) want[next] = expected(p, max, sim.period);
           ++next;
         }
         const bool began = sim.begin_step();
@@ -366,5 +420,172 @@ TEST_SUITE("runtime.schedule.batch_scheduler") {
       CHECK(sim.scheduler.idle());
       CHECK(sim.memory.stats().num_used == 0);
     }
+  }
+
+  TEST_CASE("guesses are verified within the blocks that the sequence has") {
+    drafting d;
+    CHECK(d.entry.num_past == 46);
+    CHECK(d.entry.num_tokens == 1);
+    CHECK(d.entry.drafts == std::vector<token_id>{16});  // position 47 ends the last block
+    CHECK(d.sim.scheduler.stats().draft_tokens == 1);
+    d.answer({16, 1});
+    d.plan();
+    CHECK(d.entry.drafts == std::vector<token_id>{2, 3, 4});
+  }
+
+  TEST_CASE("a sequence goes on behind the guesses that came true") {
+    struct row {
+      const char* name;
+      std::vector<token_id> answer;
+      uint32_t num_past, accepted;
+    };
+    const row table[] = {
+        {"all", {2, 3, 4, 5}, 52, 3}, {"some", {2, 3, 700}, 51, 2}, {"none", {700}, 49, 0}};
+    for (const auto& r : table) {
+      CAPTURE(r.name);
+      drafting d;
+      d.answer({16, 1});
+      d.plan();
+      REQUIRE(d.entry.num_past == 48);
+      d.answer(r.answer);
+      CHECK(d.sim.scheduler.stats().accepted_tokens == 1 + r.accepted);
+      CHECK(d.sim.output[1].size() == 3 + r.answer.size());
+      CHECK(d.sim.output[1].back() == r.answer.back());
+      CHECK(d.plan().num_past == r.num_past);
+      CHECK(d.entry.drafts.empty() == (r.accepted < 3));
+      d.answer({701});
+      d.sim.scheduler.cancel({1});
+      d.sim.settle();
+      CHECK(d.sim.memory.stats().num_used == 0);
+    }
+  }
+
+  TEST_CASE("an end token among the guesses ends the sequence, and nothing behind it counts") {
+    drafting d{100, {2}};
+    d.answer({16, 1});
+    d.plan();
+    d.answer({2, 3, 4, 5});
+    CHECK(d.sim.output[1] == std::vector<token_id>{15, 16, 1, 2});
+    CHECK(d.sim.ended[1] == stop_reason::end_token);
+    CHECK(d.sim.scheduler.idle());
+    CHECK(d.sim.memory.stats().num_used == 0);
+    // Sealed are whole blocks of tokens that came true: prompt, 15 16.
+    auto all = repeating_prompt(46, 16);
+    all.insert(all.end(), {15, 16, 1, 2, 3, 4, 5});
+    const auto match = d.sim.memory.match("a", all);
+    CHECK(match.num_tokens == 48);
+    CHECK(d.sim.memory.release(match.blocks).ok());
+  }
+
+  TEST_CASE("no guess goes beyond max_tokens") {
+    drafting d{5};
+    d.answer({16, 1});
+    d.plan();
+    CHECK(d.entry.drafts == std::vector<token_id>{2});
+    d.answer({2, 3});
+    CHECK(d.sim.output[1].size() == 5);
+    CHECK(d.sim.ended[1] == stop_reason::length);
+    CHECK(d.sim.scheduler.idle());
+  }
+
+  TEST_CASE("a sequence may be cancelled or go back while guesses are verified") {
+    drafting d;
+    d.answer({16, 1});
+    d.plan();
+    SUBCASE("cancel") {
+      d.sim.scheduler.cancel({1});
+      d.answer({2, 3, 4, 5});
+      CHECK(d.sim.output[1].size() == 3);
+      CHECK(d.sim.scheduler.idle());
+    }
+    SUBCASE("go back") {
+      auto s = std::make_shared<sequence_spec>(*engine_sim::spec(1, repeating_prompt(46, 16), 100));
+      s->tokens.insert(s->tokens.end(), {15, 16});
+      REQUIRE(d.sim.scheduler.enqueue(s).ok());
+      d.sim.output[1].pop_back();
+      d.answer({2, 3, 4, 5});
+      CHECK(d.sim.output[1].size() == 2);
+      CHECK(d.plan().num_past == 44);  // whole blocks of 48 tokens but the last, from the cache
+      CHECK(d.entry.num_tokens == 4);
+      d.answer({1});
+      CHECK(d.plan().drafts == std::vector<token_id>{2, 3, 4});
+      d.answer({2});
+      d.sim.scheduler.cancel({1});
+      d.sim.settle();
+    }
+    CHECK(d.sim.memory.stats().num_used == 0);
+  }
+
+  TEST_CASE("guesses leave half of what the decodes left to prompts") {
+    auto limits = speculating();
+    limits.max_step_tokens = 8;
+    limits.max_prefill_chunk = 8;
+    engine_sim sim{limits};
+    sim.period = 16;
+    REQUIRE(sim.scheduler.enqueue(engine_sim::spec(1, repeating_prompt(46, 16), 60)).ok());
+    while (sim.scheduler.stats().accepted_tokens < 8) REQUIRE(sim.step());
+    REQUIRE(sim.scheduler.enqueue(engine_sim::spec(2, prompt(40, 90), 5)).ok());
+    const auto steps = sim.scheduler.stats().steps;
+    while (sim.output[2].empty()) REQUIRE(sim.step());
+    CHECK(sim.scheduler.stats().steps - steps <= 12);
+  }
+
+  TEST_CASE("guesses save steps where the text repeats itself and change no token") {
+    for (const uint32_t num_sequences : {1u, 2u, 4u}) {
+      CAPTURE(num_sequences);
+      uint64_t steps[2];
+      for (const bool guesses : {false, true}) {
+        auto limits = speculating();
+        limits.max_running = num_sequences;
+        limits.num_blocks = 512;
+        if (!guesses) limits.max_step_drafts = 0;
+        engine_sim sim{limits};
+        sim.period = 20;
+        for (uint64_t id = 1; id <= num_sequences; ++id) {
+          const auto p = repeating_prompt(50, 20, static_cast<token_id>(100 * id));
+          REQUIRE(sim.scheduler.enqueue(engine_sim::spec(id, p, 150)).ok());
+        }
+        sim.run();
+        for (uint64_t id = 1; id <= num_sequences; ++id) {
+          const auto p = repeating_prompt(50, 20, static_cast<token_id>(100 * id));
+          CHECK(sim.output[id] == expected(p, 150, 20));
+        }
+        const auto stats = sim.scheduler.stats();
+        CHECK((stats.draft_tokens > 0) == guesses);
+        CHECK((stats.accepted_tokens > stats.draft_tokens / 2) == guesses);
+        CHECK(stats.decode_tokens + stats.accepted_tokens == num_sequences * 149);
+        CHECK(sim.memory.stats().num_used == 0);
+        steps[guesses] = stats.steps;
+      }
+      CHECK(steps[1] * 8 < steps[0] * 7);
+    }
+  }
+
+  TEST_CASE("guesses stop where they do not come true") {
+    auto limits = speculating();
+    engine_sim sim{limits};  // a hash of all tokens never repeats a text
+    REQUIRE(sim.scheduler.enqueue(engine_sim::spec(1, repeating_prompt(50, 2), 200)).ok());
+    sim.run();
+    CHECK(sim.output[1] == expected(repeating_prompt(50, 2), 200));
+    CHECK(sim.scheduler.stats().draft_tokens <= max_drafts);
+  }
+
+  TEST_CASE("a pool that is too small for guesses preempts the youngest and changes no token") {
+    auto limits = speculating();
+    limits.num_blocks = 40;
+    engine_sim sim{limits};
+    sim.period = 10;
+    for (uint64_t id = 1; id <= 4; ++id) {
+      const auto p = repeating_prompt(24, 10, static_cast<token_id>(100 * id));
+      REQUIRE(sim.scheduler.enqueue(engine_sim::spec(id, p, 100)).ok());
+    }
+    sim.run();
+    CHECK(sim.scheduler.stats().preemptions > 0);
+    CHECK(sim.scheduler.stats().accepted_tokens > 0);
+    for (uint64_t id = 1; id <= 4; ++id) {
+      const auto p = repeating_prompt(24, 10, static_cast<token_id>(100 * id));
+      CHECK(sim.output[id] == expected(p, 100, 10));
+    }
+    CHECK(sim.memory.stats().num_used == 0);
   }
 }

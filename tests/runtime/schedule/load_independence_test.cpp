@@ -28,6 +28,16 @@ scheduler_limits roomy() {
           .block_tokens = 16};
 }
 
+std::shared_ptr<const model> random_weights() {
+  test::random_model_shape shape;
+  shape.type = tensor_type::q4_1;
+  shape.n_embd = 128;
+  shape.n_heads = 4;
+  shape.head_dim = 32;
+  shape.n_ff = 256;
+  return test::make_random_model(shape);
+}
+
 struct mix {
   std::mt19937 rng;
   uint32_t n_vocab;
@@ -42,6 +52,13 @@ struct mix {
     for (uint32_t i = 0; i < length; ++i) {
       out[i] = static_cast<token_id>((i < common ? shared() : rng()) % n_vocab);
     }
+    return out;
+  }
+
+  /// A prompt of `period` tokens over and over.
+  std::vector<token_id> repetition(uint32_t length, uint32_t period) {
+    auto out = prompt(length, pick(1000));
+    for (uint32_t i = period; i < length; ++i) out[i] = out[i - period];
     return out;
   }
 
@@ -116,6 +133,19 @@ void check_preemption(const std::shared_ptr<const model>& m, mix& r, const spec_
   CHECK(rig.output.at(1) == want);
 }
 
+/// The same request where guesses are verified, alone and among requests that repeat theirs.
+void check_speculation(const std::shared_ptr<const model>& m, mix& r, const spec_ptr& target,
+                       const recorded_output& want) {
+  auto limits = roomy();
+  limits.max_step_drafts = 16;
+  engine_rig rig{m, "cpu", limits};
+  CHECK(alone(rig, target, 1) == want);
+  rig.submit(with_id(target, 2));
+  for (uint32_t i = 0; i < 3; ++i) rig.submit(r.spec(100 + i, r.repetition(60, 9), 20));
+  rig.run();
+  CHECK(rig.output.at(2) == want);
+}
+
 /// One seeded mix: the same request in every way that load can touch it.
 void check_mix(const std::shared_ptr<const model>& m, uint32_t seed, uint32_t prompt_max,
                uint32_t new_tokens) {
@@ -132,19 +162,51 @@ void check_mix(const std::shared_ptr<const model>& m, uint32_t seed, uint32_t pr
   check_chunks(m, target, want);
   check_batch(m, r, target, family, want);
   check_preemption(m, r, target, want);
+  check_speculation(m, r, target, want);
+}
+
+/// Requests whose prompts repeat themselves, so that guesses come true, at once: the same tokens,
+/// log-probabilities and logits as without guesses. Returns how many came true.
+uint64_t check_repetitions(const std::shared_ptr<const model>& m, uint32_t seed,
+                           float temperature) {
+  CAPTURE(seed);
+  CAPTURE(temperature);
+  mix r{std::mt19937{seed}, m->hp.n_vocab};
+  std::vector<spec_ptr> specs;
+  for (uint64_t id = 1; id <= 4; ++id) {
+    auto s = std::make_shared<sequence_spec>(
+        *r.spec(id, r.repetition(40 + r.pick(100), 3 + r.pick(12)), 60));
+    s->sampling.temperature = temperature;
+    s->sampling.top_k = 40;
+    s->sampling.frequency_penalty = temperature > 0 ? 0.05f : 0;
+    s->sampling.presence_penalty = temperature > 0 ? 0.1f : 0;
+    s->sampling.min_tokens = 5;
+    s->sampling.logprobs = true;
+    s->sampling.top_logprobs = 3;
+    s->eog_ids = s->end_ids = {static_cast<token_id>(r.pick(r.n_vocab))};
+    specs.push_back(s);
+  }
+  auto limits = roomy();
+  engine_rig plain{m, "cpu", limits, 1};
+  limits.max_step_drafts = 16;
+  engine_rig guessing{m, "cpu", limits};
+  for (const auto& s : specs) {
+    plain.submit(s);
+    guessing.submit(s);
+  }
+  plain.run();
+  guessing.run();
+  for (const auto& s : specs)
+    CHECK(guessing.output.at(s->id.value) == plain.output.at(s->id.value));
+  CHECK(plain.stats().draft_tokens == 0);
+  return guessing.stats().accepted_tokens;
 }
 
 }  // namespace
 
 TEST_SUITE("runtime.schedule.load_independence") {
   TEST_CASE("a request's logits do not depend on how it is run (random weights)") {
-    test::random_model_shape shape;
-    shape.type = tensor_type::q4_1;
-    shape.n_embd = 128;
-    shape.n_heads = 4;
-    shape.head_dim = 32;
-    shape.n_ff = 256;
-    const auto m = test::make_random_model(shape);
+    const auto m = random_weights();
     const auto full = test::scaled(1000) == 1000;
     const uint32_t mixes = full || !test::is_sanitized() ? 200 : 20;
     for (uint32_t seed = 0; seed < mixes; ++seed) check_mix(m, seed, 300, 20);
@@ -156,5 +218,21 @@ TEST_SUITE("runtime.schedule.load_independence") {
     const auto full = test::scaled(1000) == 1000;
     const uint32_t mixes = full ? 20 : 2;
     for (uint32_t seed = 0; seed < mixes; ++seed) check_mix(m, 1000 + seed, 90, 6);
+  }
+
+  TEST_CASE("guesses that come true change no byte (random weights)") {
+    const auto m = random_weights();
+    for (const float temperature : {0.0f, 0.3f}) {
+      uint64_t accepted = 0;
+      for (uint32_t seed = 0; seed < 20; ++seed)
+        accepted += check_repetitions(m, seed, temperature);
+      CHECK(accepted > 0);
+    }
+  }
+
+  TEST_CASE("guesses that come true change no byte (default model)") {
+    const auto m = test::default_model();
+    if (!m) return;
+    for (const float temperature : {0.0f, 0.8f}) CHECK(check_repetitions(m, 7, temperature) > 0);
   }
 }
