@@ -32,6 +32,10 @@ monitor_state::monitor_state() {
   metrics.declare(kind::counter, "llmos_step_rows_total", "Token rows computed.");
   metrics.declare(kind::counter, "llmos_preemptions_total",
                   "Sequences that gave their blocks back and were computed again.");
+  metrics.declare(kind::counter, "llmos_spec_decode_draft_tokens_total",
+                  "Guessed tokens that steps verified.");
+  metrics.declare(kind::counter, "llmos_spec_decode_accepted_tokens_total",
+                  "Guessed tokens that came true.");
   metrics.declare(kind::counter, "llmos_requests_refused_total",
                   "Requests that the kernel did not take, by reason.");
   metrics.declare(kind::counter, "llmos_restarts_total",
@@ -65,6 +69,10 @@ void monitor_state::step(const step_report& r) {
   metrics.add("llmos_steps_total", 1, model);
   metrics.add("llmos_step_rows_total", r.num_rows, model);
   metrics.add("llmos_preemptions_total", gained(r.schedule.preemptions, before.preemptions), model);
+  metrics.add("llmos_spec_decode_draft_tokens_total",
+              gained(r.schedule.draft_tokens, before.draft_tokens), model);
+  metrics.add("llmos_spec_decode_accepted_tokens_total",
+              gained(r.schedule.accepted_tokens, before.accepted_tokens), model);
   metrics.set("llmos_requests_waiting", r.schedule.waiting, model);
   metrics.set("llmos_requests_running", r.schedule.running, model);
   metrics.observe("llmos_step_forward_seconds", seconds(r.forward_us), model);

@@ -80,6 +80,8 @@ std::vector<config_key> keys_of(node_config& x) {
        "Requests that generate at the same time; at most engine.step_tokens."},
       {"engine.max_waiting", &x.engine.max_waiting, {1, 1000000}, "requests",
        "Requests that may queue before new ones are refused as overloaded."},
+      {"engine.speculation", &x.engine.speculation, {.choices = {"auto", "off"}}, "",
+       "auto: verifies guesses from a request's own text where that is faster. Changes no token."},
 
       {"kernel.max_processes", &x.kernel.max_processes, {1, 1000000}, "requests",
        "Live requests of the whole node before new ones are refused as overloaded."},

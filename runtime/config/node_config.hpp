@@ -24,11 +24,12 @@ struct node_config {
     uint32_t block_tokens = 16;    ///< Positions per KV block.
     uint64_t kv_bytes =
         0;  ///< KV pool; 0 = room for 4 full contexts, at most a quarter of free memory.
-    uint32_t step_tokens = 256;    ///< Token budget of one step.
-    uint32_t prefill_chunk = 256;  ///< Prefill tokens of one request in one step.
-    uint32_t max_stall_ms = 200;   ///< Prefill in a step that others wait for; 0 = no bound.
-    uint32_t max_running = 32;     ///< Sequences in a batch.
-    uint32_t max_waiting = 16384;  ///< Queued requests before `overloaded`.
+    uint32_t step_tokens = 256;        ///< Token budget of one step.
+    uint32_t prefill_chunk = 256;      ///< Prefill tokens of one request in one step.
+    uint32_t max_stall_ms = 200;       ///< Prefill in a step that others wait for; 0 = no bound.
+    uint32_t max_running = 32;         ///< Sequences in a batch.
+    uint32_t max_waiting = 16384;      ///< Queued requests before `overloaded`.
+    std::string speculation = "auto";  ///< auto | off
   } engine;
   struct {
     uint32_t max_processes = 20000;  ///< Live requests before `overloaded`.

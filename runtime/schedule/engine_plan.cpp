@@ -15,6 +15,8 @@ namespace {
 
 constexpr uint32_t context_max_by_default = 8192;
 constexpr uint64_t contexts_by_default = 4;
+/// Each takes a row of logits: 0.2 MB for a vocabulary of 50,000.
+constexpr uint32_t max_step_drafts = 16;
 
 /// The number in a one-number file ("max" and missing files are nothing).
 std::optional<uint64_t> read_number(const std::string& path) {
@@ -108,10 +110,11 @@ result<engine_plan> plan_engine(const model& m, const node_config& config, uint6
                       std::min(contexts_by_default * context_blocks, free_bytes / 4 / block_bytes));
   }
   blocks = std::clamp<uint64_t>(blocks, context_blocks, std::numeric_limits<int32_t>::max());
+  const uint32_t drafts = e.speculation == "off" ? 0 : max_step_drafts;
   engine_plan plan;
   plan.backend = e.backend;
   plan.device = {.max_rows = e.step_tokens,
-                 .max_logits = e.max_running,
+                 .max_logits = e.max_running + drafts,
                  .max_seqs = e.max_running,
                  .max_context = context,
                  .num_blocks = static_cast<uint32_t>(blocks),
@@ -124,6 +127,7 @@ result<engine_plan> plan_engine(const model& m, const node_config& config, uint6
                    .max_context = context,
                    .num_blocks = static_cast<uint32_t>(blocks),
                    .block_tokens = e.block_tokens,
+                   .max_step_drafts = drafts,
                    .max_stall_us = uint64_t{e.max_stall_ms} * 1000};
   LLMOS_TRY_VOID(validate(plan.schedule));
   return plan;

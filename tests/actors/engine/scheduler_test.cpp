@@ -21,14 +21,18 @@ struct seen {
   std::vector<step_report> reports;
   bool answer = true;
   bool fail = false;
+  bool repeats = false;  ///< The text does, and every guess comes true.
 };
 
-step_result run_fake(const step_plan& p, bool fail) {
+step_result run_fake(const step_plan& p, bool fail, bool repeats = false) {
   step_result r;
   r.step = p.step;
   if (fail) r.error = {ec::engine_failed, "device gone", ""};
   for (const auto& e : p.entries) {
-    if (e.sample) r.tokens.push_back({e.id, {static_cast<token_id>(100 + p.step), 0, {}}});
+    if (!e.sample) continue;
+    for (auto t : e.drafts) r.tokens.push_back({e.id, {t, 0, {}}});
+    const auto n = repeats ? p.step % 2 : p.step;
+    r.tokens.push_back({e.id, {static_cast<token_id>(100 + n), 0, {}}});
   }
   return r;
 }
@@ -42,7 +46,7 @@ executor_actor::behavior_type fake_executor(executor_actor::stateful_pointer<not
         out->plans.push_back(*p);
         if (!out->answer) return;
         self->send(*who, atom::done_v,
-                   std::make_shared<const step_result>(run_fake(*p, out->fail)));
+                   std::make_shared<const step_result>(run_fake(*p, out->fail, out->repeats)));
       },
       [](atom::status) { return std::string{}; },
   };
@@ -67,7 +71,8 @@ struct fixture : test::deterministic_system {
                           .max_waiting = 8,
                           .max_context = 32,
                           .num_blocks = 16,
-                          .block_tokens = 4};
+                          .block_tokens = 4,
+                          .max_step_drafts = 8};
   std::shared_ptr<step_listener_actor> listener = std::make_shared<step_listener_actor>();
   executor_actor executor = sys.spawn(fake_executor, &got, listener);
   token_sink_actor sink = sys.spawn(fake_sink, &got);
@@ -107,6 +112,19 @@ TEST_CASE_FIXTURE(fixture, "a request runs to its end and gives every block back
   CHECK(got.tokens[5].stop == stop_reason::length);
   CHECK(got.plans.size() == 6);
   CHECK(got.reports.size() == 6);
+  CHECK(blocks_used() == 0);
+}
+
+TEST_CASE_FIXTURE(fixture, "guesses that come true arrive in order and are reported") {
+  got.repeats = true;
+  request<caf::ok_atom>(aut, atom::enqueue_v, engine_sim::spec(1, {1, 2, 3, 4, 5}, 20));
+  REQUIRE(got.tokens.size() == 20);
+  for (uint32_t i = 0; i < 20; ++i) CHECK(got.tokens[i].index == i);
+  CHECK(got.tokens[19].stop == stop_reason::length);
+  const auto& stats = got.reports.back().schedule;
+  CHECK(stats.accepted_tokens > 0);
+  CHECK(stats.accepted_tokens == stats.draft_tokens);
+  CHECK(got.plans.size() == 20 - stats.accepted_tokens);
   CHECK(blocks_used() == 0);
 }
 

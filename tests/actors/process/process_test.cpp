@@ -161,13 +161,16 @@ struct fixture : test::deterministic_system {
     aut = sys.spawn(llmos::process, args);
   }
   void token(uint32_t index, char c, stop_reason stop = stop_reason::none) {
+    send_token(index, c, stop);
+    run();
+  }
+  void send_token(uint32_t index, char c, stop_reason stop) {
     token_event e;
     e.id = {7};
     e.index = index;
     e.token.id = static_cast<token_id>(static_cast<unsigned char>(c)) + 3;
     e.stop = stop;
     self->send(aut, atom::token_v, e);
-    run();
   }
   /// The supervisor's part when the ledger falls.
   void replace_ledger() {
@@ -231,6 +234,22 @@ TEST_CASE_FIXTURE(fixture, "a stop string ends the text before it and stops the 
   REQUIRE(heard.dones.size() == 1);
   CHECK(heard.dones[0].stop_string == "END");
   CHECK(w.cancelled.size() == 1);
+}
+
+TEST_CASE_FIXTURE(fixture,
+                  "of several tokens of one step, none behind a stop string is passed on") {
+  ask->sampling.stop = {"END"};
+  ask->sampling.logprobs = true;
+  start();
+  const std::string text = "one END two";
+  for (uint32_t i = 0; i < text.size(); ++i) {
+    send_token(i, text[i], i + 1 == text.size() ? stop_reason::length : stop_reason::none);
+  }
+  run();
+  CHECK(heard.text == "one ");
+  REQUIRE(heard.num_terminal() == 1);
+  CHECK(heard.dones[0].stop_string == "END");
+  CHECK(heard.dones[0].usage.completion_tokens == 7);
 }
 
 TEST_CASE_FIXTURE(fixture, "a cancel in any phase is one done with reason cancelled") {
