@@ -570,6 +570,13 @@ class Files(Case):
         cold, cached, new_part = (x["tokens"] for x in rows[1:])
         self.assertLess(new_part, min(cold, cached))
         self.refused(2, "nope", "bench", "--rows", "nope")
+        how = ["bench", "--rows", "copy,plain", "--repeats", "1"]
+        rows = json.loads(self.ok(*how, "--json").stdout)["rows"]
+        self.assertEqual([x["what"] for x in rows],
+                         ["copy, no speculation", "copy", "plain, no speculation", "plain"])
+        for without, guessing in (rows[:2], rows[2:]):
+            self.assertEqual(without["tokens"], guessing["tokens"])
+            self.assertGreater(guessing["ratio"], 0)
 
     def test_bench_prints_a_row_as_soon_as_it_is_measured(self):
         # The requests do not fit this node's context: what was measured before is there.

@@ -21,7 +21,7 @@ struct bench_options {
   std::vector<uint32_t> concurrent = {1, 4, 16};
   uint32_t repeats = 3;
   /// Of `prefill`, `decode`, `depth` (straight on the backend), `concurrent`, `streams`, `shared`,
-  /// `mixed` and `cached` (through the whole system).
+  /// `mixed`, `cached`, `copy` and `plain` (through the whole system).
   std::vector<std::string> rows = {"prefill", "decode", "depth", "concurrent"};
 
   bool wants(std::string_view row) const;
@@ -50,6 +50,7 @@ struct bench_row {
   std::optional<bench_latency> first_token{};
   std::optional<bench_latency> token_gap{};  ///< From one token of a request to its next.
   std::optional<step_costs> step{};
+  std::optional<double> ratio{};  ///< To the row before, median over repeats.
 
   double median() const;
 };
@@ -76,6 +77,8 @@ result<void> bench_backend(const bench_options& o, const node_config& config,
 ///                token gaps are those of the chats
 ///   cached       a chat of 600 + 20 words: cold; with the 600 in the prefix cache; and one of 20
 ///                words and a block alone. Prompt tokens per second up to the first token.
+///   copy, plain  chats whose answers copy their prompts, and ordinary ones, one after the other
+///                with their prompts cached: without speculation and with it in turn
 /// New tokens of all together per second where nothing else is said. Errors: those of a request.
 result<void> bench_node(const bench_options& o, const node_config& config,
                         const bench_listener& listener);

@@ -256,6 +256,91 @@ result<void> bench_cached(node& system, const bench_options& o, const bench_list
   return {};
 }
 
+constexpr const char* harbour =
+    "The harbour of Saltmarsh was built in 1702 by fishermen who had lost their homes in a flood. "
+    "They chose the narrow bay because its cliffs keep the north wind away. In the first winter "
+    "they raised a pier of oak, forty metres long, and a small tower with an oil lamp at its end. "
+    "The pier burned down in 1788, and the town built another one of granite, which still stands. "
+    "Today about two hundred boats call there every week.";
+constexpr const char* letter =
+    "Dear Mrs Lindqvist, thank you for your order number 48213 of 3 March. We are sorry to tell "
+    "you that teh blue enamel kettle is out of stock until teh end of April. We can send you the "
+    "green one (article K-207, 34.90 euros) at once, or keep your order open until the blue one "
+    "arrives. Please let us know by Friday what you would like us to do.";
+constexpr const char* stack =
+    "```python\nclass Stack:\n    def __init__(self):\n        self.items = []\n\n"
+    "    def push(self, item):\n        self.items.append(item)\n\n"
+    "    def pop(self):\n        if not self.items:\n"
+    "            raise IndexError(\"pop from an empty stack\")\n"
+    "        return self.items.pop()\n\n"
+    "    def __len__(self):\n        return len(self.items)\n```";
+
+/// Chats of one kind, asked one after the other.
+struct conversation {
+  const char* name;
+  float temperature;
+  std::vector<std::string> questions;
+};
+
+const conversation conversations[] = {
+    {"copy",
+     0,
+     {std::string{"Repeat the following text word for word:\n\n"} + harbour,
+      std::string{"Correct the spelling mistakes and change nothing else:\n\n"} + letter,
+      std::string{"What does the text say? Quote the sentences that answer.\n\n"} + harbour,
+      std::string{"Add a docstring to each function and print the program:\n\n"} + stack}},
+    {"plain",
+     0.8f,
+     {"Explain how a steam engine works.",
+      "Write a short story about a lighthouse keeper and a storm.",
+      "What are the advantages of trains over cars?",
+      "Write a letter to my landlord about a broken heating."}}};
+
+job_item make_question(const bench_options& o, const conversation& c, const std::string& content) {
+  auto item = make_chat(o, content, 256);
+  item.request.sampling.ignore_eos = false;
+  item.request.sampling.temperature = c.temperature;
+  item.request.sampling.seed = 1;
+  return item;
+}
+
+/// A node without speculation and one with it answer in turn, question by question; which one
+/// begins changes from round to round.
+result<void> bench_speculation(const bench_options& o, const node_config& config,
+                               const conversation& c, const bench_listener& listener) {
+  const std::string name = c.name;
+  bench_row rows[] = {{name + ", no speculation", 0, {}}, {name, 0, {}}};
+  std::vector<double> ratios;
+  auto without = config;
+  without.engine.speculation = "off";
+  LLMOS_TRY(const auto first, node::start(without));
+  LLMOS_TRY(const auto second, node::start(config));
+  for (uint32_t i = 0; i <= o.repeats; ++i) {
+    double seconds[2] = {};
+    for (auto& row : rows) row.num_tokens = 0;
+    for (const auto& question : c.questions) {
+      for (const uint32_t turn : {i % 2, 1 - i % 2}) {
+        batch_job job;
+        job.items.push_back(make_question(o, c, question));
+        LLMOS_TRY(const auto done, run_round(turn == 0 ? *first : *second, std::move(job)));
+        rows[turn].num_tokens += done.usages.front().completion_tokens;
+        seconds[turn] += done.seconds;
+      }
+    }
+    if (i == 0) continue;  // the first loads the model and fills the prefix cache
+    for (const int turn : {0, 1}) {
+      const auto n = static_cast<double>(rows[turn].num_tokens);
+      rows[turn].tokens_per_s.push_back(n / seconds[turn]);
+    }
+    ratios.push_back(seconds[0] / seconds[1]);
+  }
+  rows[1].ratio = median_of(std::move(ratios));
+  for (const auto& row : rows) LLMOS_TRY_VOID(listener.on_row(row));
+  first->stop(node::stop_mode::cancel);
+  second->stop(node::stop_mode::cancel);
+  return {};
+}
+
 }  // namespace
 
 result<void> bench_node(const bench_options& o, const node_config& config,
@@ -275,6 +360,9 @@ result<void> bench_node(const bench_options& o, const node_config& config,
   }
   if (o.wants("cached")) LLMOS_TRY_VOID(bench_cached(*system, o, listener));
   system->stop(node::stop_mode::cancel);
+  for (const auto& c : conversations) {
+    if (o.wants(c.name)) LLMOS_TRY_VOID(bench_speculation(o, config, c, listener));
+  }
   return {};
 }
 

@@ -49,6 +49,7 @@ std::string line(const bench_row& row) {
     out += format(" (p99 %.0f), then %.1f ms (p99 %.1f, longest %.0f)", row.first_token->p99,
                   row.token_gap->p50, row.token_gap->p99, row.token_gap->max);
   }
+  if (row.ratio) out += format("   %.2f times", *row.ratio);
   out += '\n';
   if (!row.step) return out;
   const auto& s = *row.step;
@@ -79,6 +80,7 @@ std::string json(const bench_report& r, uint32_t repeats) {
     if (row.first_token) x["first_token_ms"] = to_json(*row.first_token);
     if (row.token_gap) x["token_gap_ms"] = to_json(*row.token_gap);
     if (row.step) x["step_us"] = to_json(*row.step);
+    if (row.ratio) x["ratio"] = *row.ratio;
     rows.push_back(std::move(x));
   }
   const nlohmann::ordered_json out = {{"version", LLMOS_VERSION},
@@ -157,8 +159,8 @@ void add_bench(command_line& line) {
     app.add_option("--rows", b.rows, "What to measure")
         ->type_name("NAME,...")
         ->delimiter(',')
-        ->check(CLI::IsMember(
-            {"prefill", "decode", "depth", "concurrent", "streams", "shared", "mixed", "cached"}))
+        ->check(CLI::IsMember({"prefill", "decode", "depth", "concurrent", "streams", "shared",
+                               "mixed", "cached", "copy", "plain"}))
         ->capture_default_str();
     app.add_option("--repeats", b.repeats, "Measurements of each; medians are shown")
         ->type_name("N")
@@ -171,6 +173,7 @@ void add_bench(command_line& line) {
         "  llmos bench --prompt-tokens 2048 --depths 1024,4096 --concurrent 1,8 --json\n"
         "  llmos bench --rows streams,shared,cached     # 16 at once; with a common or known "
         "prefix\n"
+        "  llmos bench --rows copy,plain                # speculation off and on\n"
         "  llmos --set engine.threads=1 bench");
   };
   add_command<bench_command_options>(line, "bench", "Measure prefill, decode and many at once",
