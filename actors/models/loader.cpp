@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "actors/error.hpp"
+#include "runtime/base/system_memory.hpp"
 
 namespace llmos {
 

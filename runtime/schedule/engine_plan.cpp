@@ -1,10 +1,7 @@
 #include "runtime/schedule/engine_plan.hpp"
 
 #include <algorithm>
-#include <cstdlib>
-#include <fstream>
 #include <limits>
-#include <sstream>
 #include <string>
 
 #include "runtime/base/checked.hpp"
@@ -17,24 +14,6 @@ constexpr uint32_t context_max_by_default = 8192;
 constexpr uint64_t contexts_by_default = 4;
 /// Each takes a row of logits: 0.2 MB for a vocabulary of 50,000.
 constexpr uint32_t max_step_drafts = 16;
-
-/// The number in a one-number file ("max" and missing files are nothing).
-std::optional<uint64_t> read_number(const std::string& path) {
-  std::ifstream in{path};
-  uint64_t x = 0;
-  return in >> x ? std::optional{x} : std::nullopt;
-}
-
-uint64_t available_in_meminfo() {
-  std::ifstream in{"/proc/meminfo"};
-  std::string key;
-  uint64_t kib = 0;
-  for (std::string line; std::getline(in, line);) {
-    std::istringstream fields{line};
-    if (fields >> key >> kib && key == "MemAvailable:") return kib * 1024;
-  }
-  return std::numeric_limits<uint64_t>::max();
-}
 
 std::string mib(uint64_t bytes) {
   return std::to_string(bytes >> 20) + " MiB";
@@ -72,14 +51,6 @@ result<uint32_t> choose_context(const model& m, const node_config& config,
 }
 
 }  // namespace
-
-uint64_t free_memory_bytes() {
-  auto free = available_in_meminfo();
-  const auto limit = read_number("/sys/fs/cgroup/memory.max");
-  const auto used = read_number("/sys/fs/cgroup/memory.current");
-  if (limit && used) free = std::min(free, *limit > *used ? *limit - *used : 0);
-  return free;
-}
 
 result<loaded_model_ptr> load_model_file(const std::string& name, const std::string& path) {
   LLMOS_TRY(auto file, gguf_file::open(path));

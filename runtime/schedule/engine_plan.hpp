@@ -40,9 +40,6 @@ struct engine_plan {
 /// take. Errors: invalid_argument (a key cannot be honoured), out_of_memory with the counts.
 result<engine_plan> plan_engine(const model& m, const node_config& config, uint64_t free_bytes);
 
-/// Memory this process may still take: free memory of the machine or of its cgroup, in bytes.
-uint64_t free_memory_bytes();
-
 /// Makes the device side of an engine; tests put their own in.
 using backend_factory =
     std::function<result<std::unique_ptr<backend>>(const loaded_model&, const engine_plan&)>;

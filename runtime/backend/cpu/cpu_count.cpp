@@ -8,11 +8,11 @@
 #include <string>
 #include <thread>
 
+#include "runtime/base/cgroup.hpp"
+
 namespace llmos::cpu {
 
 namespace {
-
-constexpr const char* cgroup_root = "/sys/fs/cgroup";
 
 uint32_t cpus_of_affinity() {
   cpu_set_t set;
@@ -21,15 +21,6 @@ uint32_t cpus_of_affinity() {
     return std::max(1u, std::thread::hardware_concurrency());
   }
   return std::max(1, CPU_COUNT(&set));
-}
-
-/// This process's group in the unified hierarchy ("/user.slice/…"), or "".
-std::string own_cgroup() {
-  std::ifstream in("/proc/self/cgroup");
-  for (std::string line; std::getline(in, line);) {
-    if (line.starts_with("0::")) return line.substr(3);
-  }
-  return {};
 }
 
 /// The whole first line of a file, or "".
@@ -54,13 +45,10 @@ std::optional<uint32_t> cpus_of_quota(std::string_view cpu_max) {
 
 uint32_t usable_cpus() {
   uint32_t n = cpus_of_affinity();
-  // A quota of any ancestor binds; a container sees its own group as the root.
-  for (std::string group = own_cgroup();; group.resize(group.rfind('/'))) {
-    if (const auto quota = cpus_of_quota(first_line(cgroup_root + group + "/cpu.max"))) {
-      n = std::min(n, *quota);
-    }
-    if (group.find('/') == std::string::npos) return n;
+  for (const std::string& folder : cgroup_folders()) {  // a quota of any ancestor binds
+    if (const auto quota = cpus_of_quota(first_line(folder + "/cpu.max"))) n = std::min(n, *quota);
   }
+  return n;
 }
 
 }  // namespace llmos::cpu
