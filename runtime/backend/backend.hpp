@@ -53,6 +53,16 @@ struct backend_info {
   uint64_t kv_bytes = 0;
 };
 
+/// What a backend will hold, known before anything is allocated.
+struct backend_memory {
+  uint64_t weight_bytes = 0;   ///< As the backend keeps them, and those it reads in the file.
+  uint64_t kv_bytes = 0;       ///< The KV pool, of as many blocks as the limits say.
+  uint64_t scratch_bytes = 0;  ///< What else the limits fix: activations, logits, tables.
+
+  /// The sum, or the largest number when it leaves 64 bits.
+  uint64_t total() const;
+};
+
 /// A model loaded on one device together with its KV pool. Used by one thread (the executor);
 /// the backend may fan out inside a call. Everything is synchronous from the caller's view.
 class backend {
@@ -79,6 +89,10 @@ public:
 /// ones), out_of_memory (with the bytes asked for), unsupported.
 result<std::unique_ptr<backend>> make_backend(std::string_view name, std::shared_ptr<const model> m,
                                               const backend_limits& limits);
+
+/// What `make_backend` would take with these arguments. Errors: those of make_backend.
+result<backend_memory> memory_of_backend(std::string_view name, const model& m,
+                                         const backend_limits& limits);
 
 /// Names that `make_backend` accepts on this machine.
 std::vector<std::string> backend_names();

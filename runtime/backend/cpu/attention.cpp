@@ -28,16 +28,17 @@ attention::attention(const kernel_table& kernels, const hyperparameters& hp,
   for_logits_.tiles.reserve(limits.max_rows);
 }
 
+uint64_t attention::bytes_of(const kernel_table& kernels, const hyperparameters& hp,
+                             const backend_limits& limits, uint32_t n_workers) {
+  return attention(kernels, hp, limits, n_workers).bytes();
+}
+
 result<std::unique_ptr<attention>> attention::make(const kernel_table& kernels,
                                                    const hyperparameters& hp,
                                                    const backend_limits& limits,
                                                    uint32_t n_workers) {
   std::unique_ptr<attention> out(new attention(kernels, hp, limits, n_workers));
-  // One full tile at the end of the longest context; touched only as far as it is used.
-  const uint64_t n_partitions = ceil_div(limits.max_context, partition_keys);
-  out->split_capacity_ = n_partitions * out->max_rows() * hp.n_kv_heads * out->partial_floats();
-  const uint64_t floats = out->scratch_floats() * n_workers + out->split_capacity_;
-  LLMOS_TRY(out->memory_, mapped_memory::make(floats * sizeof(float), "attention scratch"));
+  LLMOS_TRY(out->memory_, mapped_memory::make(out->bytes(), "attention scratch"));
   out->split_memory_ =
       reinterpret_cast<float*>(out->memory_.data()) + out->scratch_floats() * n_workers;
   return out;
@@ -46,6 +47,12 @@ result<std::unique_ptr<attention>> attention::make(const kernel_table& kernels,
 size_t attention::scratch_floats() const {
   return size_t{kernels_.max_attention_rows} * partition_keys +
          2 * size_t{max_rows()} * partial_floats();
+}
+
+/// One full tile at the end of the longest context; touched only as far as it is used.
+size_t attention::split_floats() const {
+  return size_t{ceil_div(limits_.max_context, partition_keys)} * max_rows() * hp_.n_kv_heads *
+         partial_floats();
 }
 
 attention::scratch attention::scratch_of(uint32_t worker) const {
@@ -98,7 +105,7 @@ void attention::split_tiles(tile_list& list) const {
   for (tile& t : list.tiles) {
     const uint32_t n = partitions_of(t);
     const size_t need = size_t{n} * hp_.n_kv_heads * rows_of(t) * partial_floats();
-    if (n == 1 || n_workers_ == 1 || used + need > split_capacity_) continue;
+    if (n == 1 || n_workers_ == 1 || used + need > split_floats()) continue;
     t.is_split = list.any_split = true;
     t.partials = used;
     used += need;

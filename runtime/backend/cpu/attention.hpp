@@ -21,6 +21,10 @@ namespace llmos::cpu {
 /// partitions become items of their own, and whoever finishes the last of a tile joins them.
 class attention {
 public:
+  /// Bytes of scratch memory that `make` reserves.
+  static uint64_t bytes_of(const kernel_table& kernels, const hyperparameters& hp,
+                           const backend_limits& limits, uint32_t n_workers);
+
   /// Errors: out_of_memory.
   static result<std::unique_ptr<attention>> make(const kernel_table& kernels,
                                                  const hyperparameters& hp,
@@ -87,6 +91,10 @@ private:
     return (t.first_pos + t.n_queries - 1) / partition_keys + 1;
   }
   size_t scratch_floats() const;
+  size_t split_floats() const;
+  uint64_t bytes() const {
+    return (scratch_floats() * n_workers_ + split_floats()) * sizeof(float);
+  }
   scratch scratch_of(uint32_t worker) const;
   float* split_partials(head_tile t, uint32_t partition) const;
 
@@ -107,8 +115,7 @@ private:
   const backend_limits limits_;
   const uint32_t n_workers_;
   mapped_memory memory_;
-  float* split_memory_ = nullptr;
-  size_t split_capacity_ = 0;  ///< In floats.
+  float* split_memory_ = nullptr;  ///< [split_floats()]
   tile_list all_, for_logits_;
   const tile_list* open_ = nullptr;  ///< Of the layer being run.
   /// Partitions of a split tile that are still to do, [tile][kv head].

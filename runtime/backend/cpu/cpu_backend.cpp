@@ -16,6 +16,10 @@ namespace {
 
 using namespace cpu;
 
+uint32_t thread_count(const backend_limits& limits) {
+  return limits.num_threads != 0 ? limits.num_threads : usable_cpus();
+}
+
 class cpu_backend final : public backend {
 public:
   static result<std::unique_ptr<backend>> make(std::shared_ptr<const model> m,
@@ -54,7 +58,7 @@ result<std::unique_ptr<backend>> cpu_backend::make(std::shared_ptr<const model> 
 }
 
 result<void> cpu_backend::allocate() {
-  const uint32_t n_threads = limits_.num_threads != 0 ? limits_.num_threads : usable_cpus();
+  const uint32_t n_threads = thread_count(limits_);
   LLMOS_TRY(team_, team::make(n_threads));
   LLMOS_TRY(pool_, kv_pool::make(model_->hp, limits_));
   LLMOS_TRY(weights_, pack_weights(*model_, *team_));
@@ -100,6 +104,19 @@ result<std::unique_ptr<backend>> make_cpu_backend(std::shared_ptr<const model> m
                                                   const backend_limits& limits) {
   LLMOS_TRY_VOID(check_block_tokens(limits.block_tokens));
   return cpu_backend::make(std::move(m), limits);
+}
+
+result<backend_memory> memory_of_cpu_backend(const model& m, const backend_limits& limits) {
+  LLMOS_TRY_VOID(check_block_tokens(limits.block_tokens));
+  LLMOS_TRY(const kernel_table* kernels, choose_kernels());
+  LLMOS_TRY(const model_weights weights, plan_weights(m));
+  const auto kv_bytes = kv_pool::bytes_of(m.hp, limits);
+  if (!kv_bytes) return memory_failure(UINT64_MAX, "the KV pool");
+  const kv_pool none;
+  return backend_memory{
+      .weight_bytes = weights.packed_bytes + m.token_embd->n_bytes,
+      .kv_bytes = *kv_bytes,
+      .scratch_bytes = step::bytes_of({m, weights, none, *kernels, limits, thread_count(limits)})};
 }
 
 }  // namespace llmos

@@ -13,4 +13,7 @@ namespace llmos {
 result<std::unique_ptr<backend>> make_cpu_backend(std::shared_ptr<const model> m,
                                                   const backend_limits& limits);
 
+/// What make_cpu_backend would take. Errors: the same.
+result<backend_memory> memory_of_cpu_backend(const model& m, const backend_limits& limits);
+
 }  // namespace llmos

@@ -15,6 +15,9 @@ namespace llmos::cpu {
 /// }. K is transposed so that the lanes of a score vector are keys.
 class kv_pool {
 public:
+  /// Size of the pool, or nothing when it leaves 64 bits.
+  static std::optional<uint64_t> bytes_of(const hyperparameters& hp, const backend_limits& limits);
+
   /// Errors: out_of_memory (with the bytes).
   static result<kv_pool> make(const hyperparameters& hp, const backend_limits& limits);
 

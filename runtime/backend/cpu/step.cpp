@@ -40,22 +40,9 @@ step::step(const parts& p)
       hp_(p.m.hp),
       kernels_(p.kernels),
       rows_per_fill_(std::max(8u, p.kernels.max_rows)),
-      rope_(make_rope_table(p.m, p.limits.max_context)),
       seq_of_row_(p.limits.max_rows),
       own_filled_(p.n_workers) {
   LLMOS_CHECK(rows_per_fill_ % kernels_.max_rows == 0);
-}
-
-result<std::unique_ptr<step>> step::make(const parts& p) {
-  std::unique_ptr<step> out(new step(p));
-  LLMOS_TRY(out->attention_, attention::make(p.kernels, out->hp_, p.limits, p.n_workers));
-  LLMOS_TRY_VOID(out->allocate());
-  out->list_head_units();
-  return out;
-}
-
-/// One mapping for all scratch memory, each buffer 64-byte aligned.
-result<void> step::allocate() {
   for (const layer_weights& w : p_.weights.layers) {
     attn_in_.merge(act_panel{&w.wq, &w.wk, &w.wv});
     out_in_.merge(act_panel{&w.wo});
@@ -64,41 +51,68 @@ result<void> step::allocate() {
   }
   head_in_ = act_panel{&p_.weights.output};
   head_terms_ = head_in_.has_codes() ? 2 : 1;
-
-  const uint64_t rows = p_.limits.max_rows, n_logits = p_.limits.max_logits;
-  const auto widest = [&](uint32_t n, uint32_t n_head) {
-    return std::max(
-        {attn_in_.bytes(n), out_in_.bytes(n), ffn_in_.bytes(n), head_in_.bytes(n_head)});
-  };
-  own_panel_bytes_ = round_up_64(std::max(widest(1, 1), down_in_.bytes(1)));
+  own_panel_bytes_ = round_up_64(std::max(widest_panel(1, 1), down_in_.bytes(1)));
   worker_floats_ = round_up_64(std::max(hp_.n_embd, q_width())) +
                    std::max(size_t{tile_floats}, round_up_64(hp_.n_embd));
-  uint64_t total = 0;
+}
+
+uint64_t step::bytes_of(const parts& p) {
+  const uint64_t rope = uint64_t{p.limits.max_context} * p.m.hp.rope_dim * sizeof(float);
+  return step(p).lay_out().end + attention::bytes_of(p.kernels, p.m.hp, p.limits, p.n_workers) +
+         rope;
+}
+
+result<std::unique_ptr<step>> step::make(const parts& p) {
+  std::unique_ptr<step> out(new step(p));
+  LLMOS_TRY(out->attention_, attention::make(p.kernels, out->hp_, p.limits, p.n_workers));
+  LLMOS_TRY_VOID(out->allocate());
+  out->rope_ = make_rope_table(p.m, p.limits.max_context);
+  out->list_head_units();
+  return out;
+}
+
+/// Bytes of any layer's widest input but down's, of `rows` rows, or `head_rows` for the head.
+size_t step::widest_panel(uint32_t rows, uint32_t head_rows) const {
+  return std::max(
+      {attn_in_.bytes(rows), out_in_.bytes(rows), ffn_in_.bytes(rows), head_in_.bytes(head_rows)});
+}
+
+/// Each buffer is 64-byte aligned.
+step::layout step::lay_out() const {
+  const uint64_t rows = p_.limits.max_rows, n_logits = p_.limits.max_logits;
+  layout at{};
   const auto reserve = [&](uint64_t bytes) {
-    const uint64_t at = total;
-    total += round_up_64(bytes);
-    return at;
+    const uint64_t begin = at.end;
+    at.end += round_up_64(bytes);
+    return begin;
   };
-  const uint64_t x = reserve(rows * hp_.n_embd * sizeof(float));
-  const uint64_t last = reserve(n_logits * hp_.n_embd * sizeof(float));
-  const uint64_t qkv = reserve(rows * qkv_width() * sizeof(float));
-  const uint64_t attended = reserve(rows * q_width() * sizeof(float));
-  const uint64_t logits = reserve(n_logits * hp_.n_vocab * sizeof(float));
-  const uint64_t panel = reserve(widest(p_.limits.max_rows, head_terms_ * p_.limits.max_logits));
-  const uint64_t down = reserve(down_in_.bytes(p_.limits.max_rows));
-  const uint64_t own = reserve(uint64_t{p_.n_workers} * own_panel_bytes_);
-  const uint64_t worker_rows = reserve(uint64_t{p_.n_workers} * worker_floats_ * sizeof(float));
-  LLMOS_TRY(memory_, mapped_memory::make(total, "activations"));
-  const auto floats_at = [&](uint64_t at) { return reinterpret_cast<float*>(memory_.data() + at); };
-  x_ = floats_at(x);
-  last_ = floats_at(last);
-  qkv_ = floats_at(qkv);
-  attended_ = floats_at(attended);
-  logits_ = floats_at(logits);
-  panel_ = memory_.data() + panel;
-  down_panel_ = memory_.data() + down;
-  own_panels_ = memory_.data() + own;
-  worker_rows_ = floats_at(worker_rows);
+  at.x = reserve(rows * hp_.n_embd * sizeof(float));
+  at.last = reserve(n_logits * hp_.n_embd * sizeof(float));
+  at.qkv = reserve(rows * qkv_width() * sizeof(float));
+  at.attended = reserve(rows * q_width() * sizeof(float));
+  at.logits = reserve(n_logits * hp_.n_vocab * sizeof(float));
+  at.panel = reserve(widest_panel(p_.limits.max_rows, head_terms_ * p_.limits.max_logits));
+  at.down = reserve(down_in_.bytes(p_.limits.max_rows));
+  at.own = reserve(uint64_t{p_.n_workers} * own_panel_bytes_);
+  at.worker_rows = reserve(uint64_t{p_.n_workers} * worker_floats_ * sizeof(float));
+  return at;
+}
+
+result<void> step::allocate() {
+  const layout at = lay_out();
+  LLMOS_TRY(memory_, mapped_memory::make(at.end, "activations"));
+  const auto floats = [&](uint64_t begin) {
+    return reinterpret_cast<float*>(memory_.data() + begin);
+  };
+  x_ = floats(at.x);
+  last_ = floats(at.last);
+  qkv_ = floats(at.qkv);
+  attended_ = floats(at.attended);
+  logits_ = floats(at.logits);
+  panel_ = memory_.data() + at.panel;
+  down_panel_ = memory_.data() + at.down;
+  own_panels_ = memory_.data() + at.own;
+  worker_rows_ = floats(at.worker_rows);
   return {};
 }
 

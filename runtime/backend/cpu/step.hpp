@@ -40,6 +40,10 @@ public:
     const backend_limits& limits;
     uint32_t n_workers;
   };
+  /// Bytes of memory that `make` would take. Reads of the weights only what is planned, of the pool
+  /// nothing.
+  static uint64_t bytes_of(const parts& p);
+
   /// Errors: out_of_memory.
   static result<std::unique_ptr<step>> make(const parts& p);
 
@@ -97,7 +101,14 @@ private:
     uint32_t first_head, n_heads;
   };
 
+  /// Where each buffer begins in the mapping of all scratch memory, in bytes.
+  struct layout {
+    uint64_t x, last, qkv, attended, logits, panel, down, own, worker_rows, end;
+  };
+
   explicit step(const parts& p);
+  size_t widest_panel(uint32_t rows, uint32_t head_rows) const;
+  layout lay_out() const;
   result<void> allocate();
   void list_head_units();
 

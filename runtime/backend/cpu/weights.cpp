@@ -53,32 +53,29 @@ std::vector<packing_job> list_jobs(const model& m, model_weights& w) {
   return jobs;
 }
 
-/// Plans every matrix; returns the bytes of all, or nothing on overflow.
-std::optional<uint64_t> plan_all(const std::vector<packing_job>& jobs) {
-  uint64_t total = 0;
-  for (const packing_job& job : jobs) {
-    const auto planned = plan_packing(*job.from);
-    if (!planned) return std::nullopt;
-    *job.to = *planned;
-    const auto sum = checked_add(total, planned->size_bytes());
-    if (!sum) return std::nullopt;
-    total = *sum;
-  }
-  return total;
-}
-
 }  // namespace
 
-result<model_weights> pack_weights(const model& m, team& workers) {
+result<model_weights> plan_weights(const model& m) {
   model_weights w;
   w.layers.resize(m.layers.size());
+  std::optional<uint64_t> total = 0;
+  for (const packing_job& job : list_jobs(m, w)) {
+    const auto planned = plan_packing(*job.from);
+    if (planned) total = checked_add(*total, planned->size_bytes());
+    if (!planned || !total) return memory_failure(UINT64_MAX, "the weights");
+    *job.to = *planned;
+  }
+  w.packed_bytes = *total;
+  return w;
+}
+
+result<model_weights> pack_weights(const model& m, team& workers) {
+  LLMOS_TRY(model_weights w, plan_weights(m));
   for (size_t i = 0; i < m.layers.size(); ++i) decode_vectors(m.layers[i], w.layers[i]);
   w.output_norm = decode_vector(m.output_norm);
 
+  LLMOS_TRY(w.memory, mapped_memory::make(w.packed_bytes, "the weights"));
   const std::vector<packing_job> jobs = list_jobs(m, w);
-  const auto bytes = plan_all(jobs);
-  if (!bytes) return memory_failure(UINT64_MAX, "the weights");
-  LLMOS_TRY(w.memory, mapped_memory::make(*bytes, "the weights"));
   uint64_t offset = 0;
   for (const packing_job& job : jobs) {
     job.to->data = w.memory.data() + offset;

@@ -22,7 +22,12 @@ struct model_weights {
   std::vector<layer_weights> layers;
   packed_matrix output;
   std::vector<float> output_norm;
+  uint64_t packed_bytes = 0;  ///< Of all matrices together.
 };
+
+/// Shape and size of every matrix; the memory is still empty, the vectors are too. Errors:
+/// out_of_memory when a size leaves 64 bits.
+result<model_weights> plan_weights(const model& m);
 
 /// Packs all weights with the whole team; the file's own bytes leave memory. Errors: out_of_memory
 /// (with the bytes).

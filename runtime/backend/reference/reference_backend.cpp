@@ -259,21 +259,32 @@ result<void> reference_backend::copy_blocks(std::span<const block_id> from,
   return {};
 }
 
-/// Bytes of weights, KV pool and rows, or nothing when that leaves 64 bits.
-std::optional<uint64_t> bytes_needed(const model& m, const backend_limits& l) {
-  const hyperparameters& hp = m.hp;
-  std::optional<uint64_t> floats = 0;
-  const auto add = [&](uint64_t count, uint64_t width) {
+/// A sum of products, as bytes of floats; the largest number when it leaves 64 bits.
+class float_count {
+public:
+  void add(uint64_t count, uint64_t width) {
     const auto product = checked_mul<uint64_t>(count, width);
-    floats = floats && product ? checked_add<uint64_t>(*floats, *product) : std::nullopt;
-  };
-  for (const tensor_info& t : m.file->tensors()) add(t.n_elements(), 1);
+    floats_ = floats_ && product ? checked_add<uint64_t>(*floats_, *product) : std::nullopt;
+  }
+  uint64_t bytes() const {
+    const auto bytes = floats_ ? checked_mul<uint64_t>(*floats_, sizeof(float)) : std::nullopt;
+    return bytes.value_or(UINT64_MAX);
+  }
+
+private:
+  std::optional<uint64_t> floats_ = 0;
+};
+
+backend_memory memory_needed(const model& m, const backend_limits& l) {
+  const hyperparameters& hp = m.hp;
   const uint64_t kv_width = uint64_t{hp.n_kv_heads} * hp.head_dim;
-  add(uint64_t{l.num_blocks} * l.block_tokens, 2 * hp.n_layers * kv_width);
-  add(l.max_context, hp.rope_dim);
-  add(l.max_rows, 2 * (hp.n_embd + uint64_t{hp.n_heads} * hp.head_dim + kv_width + hp.n_ff));
-  add(l.max_logits, uint64_t{hp.n_embd} + hp.n_vocab);
-  return floats ? checked_mul<uint64_t>(*floats, sizeof(float)) : std::nullopt;
+  float_count weights, kv, rest;
+  for (const tensor_info& t : m.file->tensors()) weights.add(t.n_elements(), 1);
+  kv.add(uint64_t{l.num_blocks} * l.block_tokens, 2 * hp.n_layers * kv_width);
+  rest.add(l.max_context, hp.rope_dim);
+  rest.add(l.max_rows, 2 * (hp.n_embd + uint64_t{hp.n_heads} * hp.head_dim + kv_width + hp.n_ff));
+  rest.add(l.max_logits, uint64_t{hp.n_embd} + hp.n_vocab);
+  return {weights.bytes(), kv.bytes(), rest.bytes()};
 }
 
 uint64_t physical_memory_bytes() {
@@ -283,19 +294,28 @@ uint64_t physical_memory_bytes() {
 
 }  // namespace
 
+result<backend_memory> memory_of_reference_backend(const model& m, const backend_limits& limits) {
+  const backend_memory need = memory_needed(m, limits);
+  const uint64_t bytes = need.total(), there = physical_memory_bytes();
+  if (bytes <= there) return need;
+  const bool counted = bytes != UINT64_MAX;
+  return failure{ec::out_of_memory,
+                 "reference backend needs " +
+                     (counted ? std::to_string(bytes) : std::string("more than 2^64")) +
+                     " bytes, this machine has " + std::to_string(there),
+                 "lower num_blocks, max_rows or max_context"};
+}
+
 result<std::unique_ptr<backend>> make_reference_backend(std::shared_ptr<const model> m,
                                                         const backend_limits& limits) {
-  const auto bytes = bytes_needed(*m, limits);
-  const failure too_big{ec::out_of_memory,
-                        "reference backend needs " +
-                            (bytes ? std::to_string(*bytes) : std::string("more than 2^64")) +
-                            " bytes, this machine has " + std::to_string(physical_memory_bytes()),
-                        "lower num_blocks, max_rows or max_context"};
-  if (!bytes || *bytes > physical_memory_bytes()) return too_big;
+  LLMOS_TRY(const backend_memory need, memory_of_reference_backend(*m, limits));
   try {
     return std::unique_ptr<backend>(std::make_unique<reference_backend>(std::move(m), limits));
   } catch (const std::bad_alloc&) {
-    return too_big;
+    return failure{
+        ec::out_of_memory,
+        "cannot reserve " + std::to_string(need.total()) + " bytes for the reference backend",
+        "use a smaller model, fewer KV blocks or a smaller context"};
   }
 }
 

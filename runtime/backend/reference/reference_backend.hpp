@@ -12,4 +12,7 @@ namespace llmos {
 result<std::unique_ptr<backend>> make_reference_backend(std::shared_ptr<const model> m,
                                                         const backend_limits& limits);
 
+/// What make_reference_backend would take. Errors: the same.
+result<backend_memory> memory_of_reference_backend(const model& m, const backend_limits& limits);
+
 }  // namespace llmos
