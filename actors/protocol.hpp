@@ -127,6 +127,7 @@ struct engine_handles {
   scheduler_actor scheduler;
   loaded_model_ptr loaded;
   uint32_t context = 0;  ///< Tokens of one sequence, prompt and answer.
+  backend_memory memory;  ///< What it was planned to hold.
 };
 
 /// A scheduler's neighbours.

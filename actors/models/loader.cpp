@@ -3,30 +3,24 @@
 #include <utility>
 
 #include "actors/error.hpp"
-#include "runtime/base/system_memory.hpp"
 
 namespace llmos {
 
 namespace {
 
-caf::result<loaded_model_ptr, engine_plan> read_model(const node_config& config,
-                                                      const std::string& name,
-                                                      const std::string& path) {
+caf::result<loaded_model_ptr> read_model(const std::string& name, const std::string& path) {
   auto m = load_model_file(name, path);
   if (!m) return to_error(m.error());
-  auto plan = plan_engine(*(*m)->weights, config, free_memory_bytes());
-  if (!plan) return to_error(plan.error());
-  return {std::move(*m), std::move(*plan)};
+  return std::move(*m);
 }
 
 }  // namespace
 
-loader_actor::behavior_type loader(loader_actor::pointer self, node_config config) {
+loader_actor::behavior_type loader(loader_actor::pointer self) {
   return {
-      [self, config = std::move(config)](atom::load, const std::string& name,
-                                         const std::string& path) {
+      [self](atom::load, const std::string& name, const std::string& path) {
         self->quit();
-        return read_model(config, name, path);
+        return read_model(name, path);
       },
   };
 }

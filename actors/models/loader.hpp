@@ -6,11 +6,11 @@
 
 namespace llmos {
 
-/// LOADER. Reads one model file and sizes its engine, then ends. Detached: it blocks on the disk.
+/// LOADER. Reads one model file, then ends. Detached: it blocks on the disk.
 using loader_actor = caf::typed_actor<
-    // name, path → the model and its engine's sizes. Errors: as load_model_file and plan_engine.
-    caf::replies_to<atom::load, std::string, std::string>::with<loaded_model_ptr, engine_plan>>;
+    // name, path → the model. Errors: as load_model_file.
+    caf::replies_to<atom::load, std::string, std::string>::with<loaded_model_ptr>>;
 
-loader_actor::behavior_type loader(loader_actor::pointer self, node_config config);
+loader_actor::behavior_type loader(loader_actor::pointer self);
 
 }  // namespace llmos

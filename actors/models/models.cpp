@@ -60,13 +60,10 @@ caf::result<engine_handles> models_state::load(const std::string& model) {
 void models_state::start_reading(const std::string& key) {
   const auto& e = entries_.at(key);
   spdlog::info("loading {}", printable_path(key));
-  const auto reader =
-      detached ? self->spawn<caf::detached>(loader, config) : self->spawn(loader, config);
+  const auto reader = detached ? self->spawn<caf::detached>(loader) : self->spawn(loader);
   self->request(reader, load_timeout, atom::load_v, e.name, key)
       .then(
-          [this, key, load = e.load](const loaded_model_ptr& m, const engine_plan& plan) {
-            start_engine(key, load, m, plan);
-          },
+          [this, key, load = e.load](const loaded_model_ptr& m) { start_engine(key, load, m); },
           [this, key, load = e.load](caf::error& why) { load_failed(key, load, to_failure(why)); });
 }
 
@@ -76,12 +73,16 @@ models_state::entry* models_state::find_load(const std::string& key, uint64_t lo
   return it != entries_.end() && it->second.load == load ? &it->second : nullptr;
 }
 
-void models_state::start_engine(const std::string& key, uint64_t load, const loaded_model_ptr& m,
-                                const engine_plan& plan) {
+void models_state::start_engine(const std::string& key, uint64_t load, const loaded_model_ptr& m) {
   auto* mine = find_load(key, load);
   if (mine == nullptr) return;
+  const auto room = measure_room(config.kernel.memory_limit_bytes, promised_bytes());
+  const auto plan = plan_engine(*m->weights, config, room);
+  if (!plan) return load_failed(key, load, plan.error());
+  if (!plan->note.empty()) spdlog::warn("{}: {}", printable_path(mine->name), plan->note);
   mine->state = entry::phase::starting;
-  self->request(host, load_timeout, atom::load_v, key, m, plan)
+  mine->promised_bytes = plan->memory.total();
+  self->request(host, load_timeout, atom::load_v, key, m, *plan)
       .then(
           [this, key, load](const engine_handles& e) {
             if (auto* mine = find_load(key, load)) set_engine(*mine, e);
@@ -97,8 +98,17 @@ void models_state::engine_started(const engine_handles& e) {
   set_engine(mine, e);
 }
 
+/// What engines may still take of what they were planned with: all while they start, then their KV
+/// memory, of which nobody knows how much they have touched.
+uint64_t models_state::promised_bytes() const {
+  uint64_t sum = 0;
+  for (const auto& [key, e] : entries_) sum += e.promised_bytes;
+  return sum;
+}
+
 void models_state::set_engine(entry& mine, const engine_handles& e) {
   mine.state = entry::phase::loaded;
+  mine.promised_bytes = e.memory.kv_bytes;
   mine.name = e.model;
   mine.engine = e;
   self->monitor(e.scheduler);
@@ -110,6 +120,7 @@ void models_state::scheduler_down(const caf::down_msg& d) {
   for (auto& [key, e] : entries_) {
     if (!e.engine.scheduler || e.engine.scheduler.address() != d.source) continue;
     e.state = entry::phase::restarting;
+    e.promised_bytes = e.engine.memory.total();
     e.engine = {};
   }
 }

@@ -41,13 +41,14 @@ private:
     std::vector<caf::typed_response_promise<engine_handles>> waiters;
     /// Which load this is: a file may be unloaded and loaded again before an older load answers.
     uint64_t load = 0;
+    uint64_t promised_bytes = 0;  ///< Memory that its engine may still take.
   };
 
   result<model_file> find(const std::string& model) const;
   entry* find_load(const std::string& key, uint64_t load);
   void start_reading(const std::string& key);
-  void start_engine(const std::string& key, uint64_t load, const loaded_model_ptr& m,
-                    const engine_plan& plan);
+  void start_engine(const std::string& key, uint64_t load, const loaded_model_ptr& m);
+  uint64_t promised_bytes() const;
   void set_engine(entry& mine, const engine_handles& e);
   void load_failed(const std::string& key, uint64_t load, const failure& why);
   void drop(const std::string& key, const failure& why);

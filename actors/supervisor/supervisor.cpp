@@ -177,7 +177,13 @@ void supervisor_state::open_engine(const std::string& key, const std::string& nu
 
 engine_handles supervisor_state::handles_of(const std::string& key) const {
   const auto& e = engines_.at(key);
-  return {key, e.model->name, e.tokenizer, e.scheduler, e.model, e.plan.schedule.max_context};
+  return {.key = key,
+          .model = e.model->name,
+          .tokenizer = e.tokenizer,
+          .scheduler = e.scheduler,
+          .loaded = e.model,
+          .context = e.plan.schedule.max_context,
+          .memory = e.plan.memory};
 }
 
 caf::result<caf::ok_atom> supervisor_state::stop_engine(const std::string& key) {

@@ -91,6 +91,8 @@ std::vector<config_key> keys_of(node_config& x) {
        "How long a shutdown waits for running requests before it cancels them."},
       {"kernel.actor_threads", &x.kernel.actor_threads, {1, 256}, "threads",
        "Worker threads for actors; compute threads are not counted."},
+      {"kernel.memory_limit_bytes", &x.kernel.memory_limit_bytes, {0, 1125899906842624.0}, "bytes",
+       "Memory that the whole program may hold, models included; 0 = what is free."},
   };
   for (auto& key : keys_of(x.sampling)) {
     if (key.name == "max_tokens") {

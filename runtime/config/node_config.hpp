@@ -32,10 +32,11 @@ struct node_config {
     std::string speculation = "auto";  ///< auto | off
   } engine;
   struct {
-    uint32_t max_processes = 20000;  ///< Live requests before `overloaded`.
-    uint32_t deadline_ms = 600000;   ///< Default deadline of a request.
-    uint32_t drain_ms = 30000;       ///< Longest graceful shutdown.
-    uint32_t actor_threads = 1;      ///< CAF worker threads (compute threads not counted).
+    uint32_t max_processes = 20000;   ///< Live requests before `overloaded`.
+    uint32_t deadline_ms = 600000;    ///< Default deadline of a request.
+    uint32_t drain_ms = 30000;        ///< Longest graceful shutdown.
+    uint32_t actor_threads = 1;       ///< CAF worker threads (compute threads not counted).
+    uint64_t memory_limit_bytes = 0;  ///< What the program may hold; 0 = what is free.
   } kernel;
   sampling_params sampling;  ///< Defaults of requests that say nothing.
   struct {

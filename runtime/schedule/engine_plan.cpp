@@ -11,13 +11,10 @@ namespace llmos {
 namespace {
 
 constexpr uint32_t context_max_by_default = 8192;
+constexpr uint32_t context_min_by_default = 256;  ///< Memory shrinks it no further.
 constexpr uint64_t contexts_by_default = 4;
 /// Each takes a row of logits: 0.2 MB for a vocabulary of 50,000.
 constexpr uint32_t max_step_drafts = 16;
-
-std::string mib(uint64_t bytes) {
-  return std::to_string(bytes >> 20) + " MiB";
-}
 
 result<std::shared_ptr<const chat_template>> read_chat_template(const gguf_file& file) {
   if (file.find("tokenizer.chat_template") == nullptr)
@@ -27,9 +24,8 @@ result<std::shared_ptr<const chat_template>> read_chat_template(const gguf_file&
   return std::make_shared<const chat_template>(std::move(parsed));
 }
 
-/// Context of one sequence, in tokens: as configured, or as large as memory allows.
-result<uint32_t> choose_context(const model& m, const node_config& config,
-                                uint64_t pool_bytes_max) {
+/// Context of one sequence, in tokens, where memory does not matter.
+result<uint32_t> wanted_context(const model& m, const node_config& config) {
   const auto asked = config.engine.context;
   const auto trained = m.hp.n_ctx_train;
   if (asked > trained) {
@@ -38,16 +34,67 @@ result<uint32_t> choose_context(const model& m, const node_config& config,
                        std::to_string(trained) + " tokens",
                    "set engine.context to at most " + std::to_string(trained)};
   }
-  const auto per_token = need_of(m).kv_bytes_per_token;
-  const auto fits = pool_bytes_max / per_token;
-  const auto context = asked != 0 ? asked : std::min(trained, context_max_by_default);
-  if (context <= fits) return context;
-  if (asked == 0 && fits >= 256) return static_cast<uint32_t>(fits);
-  return failure{ec::out_of_memory,
-                 "a context of " + std::to_string(context) + " tokens needs " +
-                     mib(context * per_token) + " of KV memory, " + mib(pool_bytes_max) +
-                     " are available",
-                 "lower engine.context or raise engine.kv_bytes"};
+  return asked != 0 ? asked : std::min(trained, context_max_by_default);
+}
+
+/// Blocks that memory allows: for one context, and for the pool where nobody asked for a size.
+struct block_room {
+  uint64_t for_context, for_pool;
+};
+
+/// A limit is granted to us whole; of what is free a half is the most, a quarter the usual.
+block_room room_for_blocks(const node_config& config, const backend_memory& one_block,
+                           const memory_room& room) {
+  if (const auto asked = config.engine.kv_bytes; asked != 0) {
+    return {asked / one_block.kv_bytes, asked / one_block.kv_bytes};
+  }
+  const uint64_t fixed = one_block.total() - one_block.kv_bytes;
+  const uint64_t left = (room.bytes - std::min(room.bytes, fixed)) / one_block.kv_bytes;
+  return room.limit_bytes != 0 ? block_room{left, left} : block_room{left / 2, left / 4};
+}
+
+/// Why the context is shorter than it would be.
+std::string shrunk_note(uint32_t wanted, uint32_t context, const node_config& config,
+                        const memory_room& room) {
+  const char* why = config.engine.kv_bytes != 0 ? "engine.kv_bytes"
+                    : room.limit_bytes != 0     ? "the memory limit"
+                                                : "free memory";
+  return "the context is " + std::to_string(context) + " tokens instead of " +
+         std::to_string(wanted) + ": " + why + " allows no more";
+}
+
+failure small_pool(uint32_t context, uint64_t needed, uint64_t kv_bytes) {
+  return {ec::out_of_memory,
+          "a context of " + std::to_string(context) + " tokens needs " + std::to_string(needed) +
+              " bytes of KV memory, engine.kv_bytes is " + std::to_string(kv_bytes),
+          "lower engine.context or raise engine.kv_bytes"};
+}
+
+/// Everything but the memory's sizes.
+engine_plan sizes_of(const node_config& config) {
+  const auto& e = config.engine;
+  const uint32_t drafts = e.speculation == "off" ? 0 : max_step_drafts;
+  engine_plan plan;
+  plan.backend = e.backend;
+  plan.device = {.max_rows = e.step_tokens,
+                 .max_logits = e.max_running + drafts,
+                 .max_seqs = e.max_running,
+                 .block_tokens = e.block_tokens,
+                 .num_threads = e.threads};
+  plan.schedule = {.max_step_tokens = e.step_tokens,
+                   .max_prefill_chunk = e.prefill_chunk,
+                   .max_running = e.max_running,
+                   .max_waiting = e.max_waiting,
+                   .block_tokens = e.block_tokens,
+                   .max_step_drafts = drafts,
+                   .max_stall_us = uint64_t{e.max_stall_ms} * 1000};
+  return plan;
+}
+
+void set_memory(engine_plan& plan, uint32_t context, uint64_t blocks) {
+  plan.device.max_context = plan.schedule.max_context = context;
+  plan.device.num_blocks = plan.schedule.num_blocks =
+      static_cast<uint32_t>(std::min<uint64_t>(blocks, std::numeric_limits<int32_t>::max()));
 }
 
 }  // namespace
@@ -68,38 +115,32 @@ result<loaded_model_ptr> load_model_file(const std::string& name, const std::str
   return loaded_model_ptr{std::move(out)};
 }
 
-result<engine_plan> plan_engine(const model& m, const node_config& config, uint64_t free_bytes) {
+result<engine_plan> plan_engine(const model& m, const node_config& config,
+                                const memory_room& room) {
   const auto& e = config.engine;
-  const auto per_token = need_of(m).kv_bytes_per_token;
-  const auto pool_bytes_max = e.kv_bytes != 0 ? e.kv_bytes : free_bytes / 2;
-  LLMOS_TRY(const uint32_t context, choose_context(m, config, pool_bytes_max));
-  const uint64_t block_bytes = per_token * e.block_tokens;
+  LLMOS_TRY(const uint32_t wanted, wanted_context(m, config));
+  engine_plan plan = sizes_of(config);
+  set_memory(plan, wanted, 1);
+  LLMOS_TRY(const backend_memory one_block, memory_of_backend(e.backend, m, plan.device));
+  const block_room left = room_for_blocks(config, one_block, room);
+
+  const uint32_t least = e.context != 0 ? wanted : std::min(wanted, context_min_by_default);
+  const auto context =
+      static_cast<uint32_t>(std::clamp<uint64_t>(left.for_context * e.block_tokens, least, wanted));
   const uint64_t context_blocks = ceil_div(context, e.block_tokens);
-  uint64_t blocks = e.kv_bytes / block_bytes;
-  if (e.kv_bytes == 0) {
-    blocks = std::max(context_blocks,
-                      std::min(contexts_by_default * context_blocks, free_bytes / 4 / block_bytes));
+  if (e.kv_bytes != 0 && context_blocks > left.for_pool) {
+    return small_pool(context, context_blocks * one_block.kv_bytes, e.kv_bytes);
   }
-  blocks = std::clamp<uint64_t>(blocks, context_blocks, std::numeric_limits<int32_t>::max());
-  const uint32_t drafts = e.speculation == "off" ? 0 : max_step_drafts;
-  engine_plan plan;
-  plan.backend = e.backend;
-  plan.device = {.max_rows = e.step_tokens,
-                 .max_logits = e.max_running + drafts,
-                 .max_seqs = e.max_running,
-                 .max_context = context,
-                 .num_blocks = static_cast<uint32_t>(blocks),
-                 .block_tokens = e.block_tokens,
-                 .num_threads = e.threads};
-  plan.schedule = {.max_step_tokens = e.step_tokens,
-                   .max_prefill_chunk = e.prefill_chunk,
-                   .max_running = e.max_running,
-                   .max_waiting = e.max_waiting,
-                   .max_context = context,
-                   .num_blocks = static_cast<uint32_t>(blocks),
-                   .block_tokens = e.block_tokens,
-                   .max_step_drafts = drafts,
-                   .max_stall_us = uint64_t{e.max_stall_ms} * 1000};
+  const uint64_t most = e.kv_bytes != 0 ? left.for_pool : contexts_by_default * context_blocks;
+  set_memory(plan, context, std::max(context_blocks, std::min(most, left.for_pool)));
+  if (context < wanted) plan.note = shrunk_note(wanted, context, config, room);
+
+  plan.memory = one_block;
+  plan.memory.kv_bytes = plan.device.num_blocks * one_block.kv_bytes;
+  // What is free may become more: of a pool, one context must fit. A limit binds the whole pool.
+  backend_memory need = plan.memory;
+  if (room.limit_bytes == 0) need.kv_bytes = context_blocks * one_block.kv_bytes;
+  LLMOS_TRY_VOID(check_room(need, room));
   LLMOS_TRY_VOID(validate(plan.schedule));
   return plan;
 }

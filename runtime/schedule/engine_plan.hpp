@@ -10,6 +10,7 @@
 #include "runtime/config/node_config.hpp"
 #include "runtime/model/model.hpp"
 #include "runtime/schedule/batch_scheduler.hpp"
+#include "runtime/schedule/memory_room.hpp"
 #include "runtime/text/chat_template.hpp"
 #include "runtime/text/tokenizer.hpp"
 
@@ -34,11 +35,14 @@ struct engine_plan {
   std::string backend;
   backend_limits device;
   scheduler_limits schedule;
+  backend_memory memory;
+  std::string note;  ///< What became smaller than it would be with more memory; usually empty.
 };
 
-/// Sizes an engine for a model by the configuration. `free_bytes`: memory this process may still
-/// take. Errors: invalid_argument (a key cannot be honoured), out_of_memory with the counts.
-result<engine_plan> plan_engine(const model& m, const node_config& config, uint64_t free_bytes);
+/// Sizes an engine for a model by the configuration and the memory there is. Errors:
+/// invalid_argument (a key cannot be honoured), out_of_memory with the counts; those of
+/// memory_of_backend.
+result<engine_plan> plan_engine(const model& m, const node_config& config, const memory_room& room);
 
 /// Makes the device side of an engine; tests put their own in.
 using backend_factory =

@@ -190,6 +190,24 @@ class Configuration(Case):
         self.assertIn("\n  max_running: 5\n", text)
         self.assertIn("\n  level: info\n", text)
 
+    def test_a_memory_limit_is_a_size(self):
+        self.assertIn("\n  memory_limit_bytes: 268435456\n",
+                      self.ok("config", "--memory-limit", "256MiB").text)
+        self.ok("--memory-limit", "128MiB", "run", "-n", "3", "hi")
+        for size in ("lots", "-1MiB", "256MB"):
+            with self.subTest(size):
+                self.refused(2, "kernel.memory_limit_bytes: ", "--memory-limit", size, "config")
+
+    def test_a_memory_limit_binds_every_command_that_loads_a_model(self):
+        text = self.write("text.txt", "To be, or not to be. " * 9)
+        for command in (["run", "x"], ["logits", "--tokens", "1", "--out", "x.npy"],
+                        ["perplexity", text], ["bench"]):
+            with self.subTest(command):
+                run = self.llmos("--memory-limit", "1MiB", *command)
+                self.assertEqual(run.returncode, 1, run.errors)
+                self.assertIn("the memory limit of 1 MiB leaves 0 MiB\nhint: raise --memory-limit",
+                              run.errors)
+
     def test_a_file_in_the_usual_place_is_read(self):
         folder = self.here / ".config" / "llmos"
         folder.mkdir(parents=True)

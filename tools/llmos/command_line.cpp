@@ -67,6 +67,9 @@ result<node_config> effective_config(const global_options& options) {
   if (!options.log_level.empty()) {
     LLMOS_TRY_VOID(set_config_key(config, "log.level=" + options.log_level));
   }
+  if (!options.memory_limit.empty()) {
+    LLMOS_TRY_VOID(set_config_key(config, "kernel.memory_limit_bytes=" + options.memory_limit));
+  }
   LLMOS_TRY_VOID(validate(config));
   LLMOS_TRY_VOID(set_up_log(config.log.level, config.log.file));
   return config;

@@ -35,11 +35,12 @@ struct global_options {
   std::string config_path;
   std::vector<std::string> settings;  ///< key=value
   std::string log_level;
+  std::string memory_limit;
 };
 
 /// The configuration in effect: the program's defaults, then the file (--config, else
-/// $LLMOS_CONFIG, else ~/.config/llmos/node.yaml if there is one), then --set and --log-level.
-/// Logging is set up by it. Errors: those of the file; invalid_argument.
+/// $LLMOS_CONFIG, else ~/.config/llmos/node.yaml if there is one), then --set, --log-level and
+/// --memory-limit. Logging is set up by it. Errors: those of the file; invalid_argument.
 result<node_config> effective_config(const global_options& options);
 
 /// The program's command line while it is built and parsed. Parsing only chooses: commands run

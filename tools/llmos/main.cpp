@@ -30,8 +30,11 @@ void define(command_line& line) {
       ->allow_extra_args(false);
   app.add_option("--log-level", line.global.log_level, "trace, debug, info, warn, error or off")
       ->type_name("LEVEL");
+  app.add_option("--memory-limit", line.global.memory_limit,
+                 "Most memory that the program may hold, as 256MiB or 4GiB")
+      ->type_name("SIZE");
   app.footer(
-      "The three options above may also follow the command. `llmos COMMAND --help` says more.\n\n"
+      "The four options above may also follow the command. `llmos COMMAND --help` says more.\n\n"
       "Exit status: 0 done; 1 the work failed; 2 the command line or the input is wrong; 3 a "
       "model\n"
       "or another file is missing, broken or unsupported; 130 interrupted.\n\n"

@@ -2,6 +2,7 @@
 
 #include "runtime/base/checked.hpp"
 #include "runtime/config/model_path.hpp"
+#include "runtime/schedule/memory_room.hpp"
 
 namespace llmos {
 
@@ -23,6 +24,8 @@ result<std::unique_ptr<backend>> make_solo_backend(const node_config& config,
   limits.block_tokens = config.engine.block_tokens;
   limits.num_blocks = ceil_div(num_tokens, config.engine.block_tokens);
   limits.num_threads = config.engine.threads;
+  LLMOS_TRY(const backend_memory need, memory_of_backend(backend_name, *weights, limits));
+  LLMOS_TRY_VOID(check_room(need, measure_room(config.kernel.memory_limit_bytes)));
   return make_backend(backend_name, std::move(weights), limits);
 }
 

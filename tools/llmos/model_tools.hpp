@@ -19,7 +19,8 @@ result<std::shared_ptr<const gguf_file>> open_model_file(const node_config& conf
 constexpr uint32_t max_logit_rows = 128;
 
 /// A backend for one sequence of at most `num_tokens` tokens, with the configuration's threads,
-/// block and step sizes. `max_logits`: rows whose logits one step returns.
+/// block and step sizes, if its memory limit allows. `max_logits`: rows whose logits one step
+/// returns.
 result<std::unique_ptr<backend>> make_solo_backend(const node_config& config,
                                                    std::shared_ptr<const model> weights,
                                                    const std::string& backend_name,

@@ -52,8 +52,15 @@ struct fixture : test::deterministic_system {
 
   fixture() {
     test::write_tiny_model(path);
+    use_memory(0, 0);
+  }
+  /// Starts MODELS anew with that memory limit and KV memory for each engine.
+  void use_memory(uint64_t limit_bytes, uint64_t kv_bytes) {
+    if (aut) self->send_exit(aut, caf::exit_reason::user_shutdown);
     node_config config;
     config.models.folder = folder.file("");
+    config.kernel.memory_limit_bytes = limit_bytes;
+    config.engine.kv_bytes = kv_bytes;
     aut = sys.spawn(models, config, false);
     self->send(aut, atom::wire_v, engine_host_actor{host});
     run();
@@ -123,6 +130,35 @@ TEST_SUITE("actors.models") {
       for (const auto& e : {old, fresh}) self->send_exit(e.scheduler, caf::exit_reason::kill);
       run();
     }
+  }
+
+  TEST_CASE_FIXTURE(fixture, "what a loaded engine may still take is not planned twice") {
+    constexpr uint64_t half = 4ull << 30;  // nothing is allocated: the host is a fake
+    use_memory(half * 3 / 2, half);
+    test::write_tiny_model(folder.file("other.gguf"));
+    const auto load_other = [this] {
+      auto pending = self->request(aut, caf::infinite, atom::load_v, "other");
+      run();
+      return pending;
+    };
+    auto first = ask_load();
+    run();
+    REQUIRE(heard.loads.size() == 1);
+    auto while_it_starts = load_other();
+    CHECK(error_of(while_it_starts) == ec::out_of_memory);
+    auto engine = make_engine();
+    engine.memory.kv_bytes = half;
+    self->send(host, atom::started_v, uint64_t{0}, engine);
+    run();
+    static_cast<void>(engine_of(first));
+    auto beside_it = load_other();
+    CHECK(error_of(beside_it) == ec::out_of_memory);
+    CHECK(heard.loads.size() == 1);
+    request<caf::ok_atom>(aut, atom::unload_v, "tiny");
+    auto after_it = load_other();
+    CHECK(heard.loads.size() == 2);
+    self->send_exit(engine.scheduler, caf::exit_reason::kill);
+    run();
   }
 
   TEST_CASE_FIXTURE(fixture, "a file that is still being read is unloaded at once") {

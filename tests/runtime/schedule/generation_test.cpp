@@ -193,37 +193,3 @@ TEST_SUITE("runtime.schedule.prompt") {
     CHECK(s->end_ids == std::vector<token_id>{50});
   }
 }
-
-TEST_SUITE("runtime.schedule.engine_plan") {
-  TEST_CASE("the KV pool is sized by the key, or by the memory that is free") {
-    struct row {
-      const char* name;
-      uint32_t context;
-      uint64_t kv_bytes, free;
-      ec want;
-      uint32_t want_context, want_blocks;
-    };
-    // The tiny model has a context of 4096 and takes 128 bytes of KV per token, 2048 per block.
-    const row table[] = {
-        {"room for four contexts", 0, 0, 1ull << 30, ec::none, 4096, 4 * 256},
-        {"a quarter of little memory", 0, 0, 4 * 600 * 2048, ec::none, 4096, 600},
-        {"one context at least", 0, 0, 2 * 4096 * 128, ec::none, 4096, 256},
-        {"less context when memory is short", 0, 0, 2 * 1000 * 128, ec::none, 1000, 63},
-        {"an asked context is not cut", 4096, 0, 2 * 1000 * 128, ec::out_of_memory, 0, 0},
-        {"bytes as asked", 512, 100 * 2048, 1 << 30, ec::none, 512, 100},
-        {"bytes too few for the context", 512, 10 * 2048, 1 << 30, ec::out_of_memory, 0, 0},
-        {"a context beyond the model's", 5000, 0, 1 << 30, ec::invalid_argument, 0, 0},
-    };
-    for (const auto& r : table) {
-      CAPTURE(r.name);
-      node_config c;
-      c.engine.context = r.context;
-      c.engine.kv_bytes = r.kv_bytes;
-      const auto plan = plan_engine(*tiny()->weights, c, r.free);
-      CHECK((plan.ok() ? ec::none : plan.error().code) == r.want);
-      if (!plan.ok()) continue;
-      CHECK(plan.value().schedule.max_context == r.want_context);
-      CHECK(plan.value().device.num_blocks == r.want_blocks);
-    }
-  }
-}

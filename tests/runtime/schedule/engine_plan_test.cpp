@@ -1,0 +1,111 @@
+#include "runtime/schedule/engine_plan.hpp"
+
+#include <doctest/doctest.h>
+
+#include "tests/support/random_model.hpp"
+
+using namespace llmos;
+
+namespace {
+
+/// A context of 8192; 2 layers · 2 KV heads · 16 tokens · (64 + 64) halves are 16 KiB a block.
+constexpr uint32_t trained = 8192;
+constexpr uint64_t block_bytes = 16384;
+
+std::shared_ptr<const model> small() {
+  static const auto m = test::make_random_model({});
+  return m;
+}
+
+/// What the engine takes beside its KV pool.
+uint64_t fixed_bytes(const node_config& c, uint32_t context) {
+  const backend_limits limits{.max_rows = c.engine.step_tokens,
+                              .max_logits = c.engine.max_running,
+                              .max_seqs = c.engine.max_running,
+                              .max_context = context,
+                              .num_blocks = 1,
+                              .block_tokens = c.engine.block_tokens,
+                              .num_threads = c.engine.threads};
+  const auto need = memory_of_backend(c.engine.backend, *small(), limits).value();
+  CHECK(need.kv_bytes == block_bytes);
+  return need.weight_bytes + need.scratch_bytes;
+}
+
+}  // namespace
+
+TEST_SUITE("runtime.schedule.engine_plan") {
+  TEST_CASE("the KV pool is sized by the key, by the memory that is free, or by the limit") {
+    REQUIRE(small()->hp.n_ctx_train == trained);
+    struct row {
+      const char* name;
+      uint32_t context;
+      uint64_t kv_blocks;    // engine.kv_bytes
+      uint64_t free_blocks;  // what fits beside the rest
+      bool is_limit;
+      ec want;
+      uint32_t want_context, want_blocks;
+    };
+    const row table[] = {
+        {"room for four contexts", 0, 0, 1 << 20, false, ec::none, 8192, 4 * 512},
+        {"a quarter of little memory", 0, 0, 4 * 600, false, ec::none, 8192, 600},
+        {"one context at least", 0, 0, 2 * 512, false, ec::none, 8192, 512},
+        {"less context when memory is short", 0, 0, 2 * 100, false, ec::none, 1600, 100},
+        {"a short context may take all", 0, 0, 16, false, ec::none, 256, 16},
+        {"but not more", 0, 0, 15, false, ec::out_of_memory, 0, 0},
+        {"an asked context may take all", 8192, 0, 512, false, ec::none, 8192, 512},
+        {"and is not cut", 8192, 0, 511, false, ec::out_of_memory, 0, 0},
+        {"a limit is there to be used", 0, 0, 600, true, ec::none, 8192, 600},
+        {"for four contexts at most", 0, 0, 5000, true, ec::none, 8192, 4 * 512},
+        {"a limit cuts the context", 0, 0, 100, true, ec::none, 1600, 100},
+        {"down to 256 tokens", 0, 0, 15, true, ec::out_of_memory, 0, 0},
+        {"an asked context is not cut by a limit", 8192, 0, 511, true, ec::out_of_memory, 0, 0},
+        {"bytes as asked", 512, 100, 1 << 20, false, ec::none, 512, 100},
+        {"bytes as asked, even more than are free now", 512, 100, 50, false, ec::none, 512, 100},
+        {"but not beyond a limit", 512, 100, 50, true, ec::out_of_memory, 0, 0},
+        {"bytes too few for the context", 512, 10, 1 << 20, false, ec::out_of_memory, 0, 0},
+        {"bytes that cut the context", 0, 20, 1 << 20, false, ec::none, 320, 20},
+        {"a context beyond the model's", 8193, 0, 1 << 20, false, ec::invalid_argument, 0, 0},
+    };
+    for (const row& r : table) {
+      CAPTURE(r.name);
+      node_config c;
+      c.engine.context = r.context;
+      c.engine.kv_bytes = r.kv_blocks * block_bytes;
+      const auto fixed = fixed_bytes(c, r.context != 0 ? r.context : trained);
+      const uint64_t bytes = fixed + r.free_blocks * block_bytes;
+      const auto plan = plan_engine(*small(), c, {bytes, r.is_limit ? bytes : 0});
+      CHECK((plan.ok() ? ec::none : plan.error().code) == r.want);
+      if (!plan.ok()) continue;
+      CHECK(plan->schedule.max_context == r.want_context);
+      CHECK(plan->device.max_context == r.want_context);
+      CHECK(plan->device.num_blocks == r.want_blocks);
+      CHECK(plan->memory.kv_bytes == r.want_blocks * block_bytes);
+      if (r.is_limit) CHECK(plan->memory.total() <= bytes);
+      const bool is_cut = r.context == 0 && r.want_context < trained;
+      CHECK(plan->note.empty() == !is_cut);
+    }
+  }
+
+  TEST_CASE("a context that was cut says to what, and by what") {
+    node_config c;
+    const uint64_t bytes = fixed_bytes(c, trained) + 100 * block_bytes;
+    CHECK(plan_engine(*small(), c, {bytes, bytes})->note ==
+          "the context is 1600 tokens instead of 8192: the memory limit allows no more");
+    CHECK(plan_engine(*small(), c, {bytes, 0})->note ==
+          "the context is 800 tokens instead of 8192: free memory allows no more");
+    c.engine.kv_bytes = 20 * block_bytes;
+    CHECK(plan_engine(*small(), c, {bytes, 0})->note ==
+          "the context is 320 tokens instead of 8192: engine.kv_bytes allows no more");
+  }
+
+  TEST_CASE("weights larger than the room are refused, whatever the KV pool") {
+    node_config c;
+    for (const uint64_t kv_blocks : {0, 100}) {
+      c.engine.kv_bytes = kv_blocks * block_bytes;
+      const auto plan = plan_engine(*small(), c, {1u << 20, 0});
+      REQUIRE(!plan.ok());
+      CHECK(plan.error().code == ec::out_of_memory);
+      CHECK(plan.error().text.ends_with("1 MiB are free"));
+    }
+  }
+}
