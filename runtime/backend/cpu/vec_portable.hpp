@@ -147,11 +147,15 @@ inline float reduce_max(vf v) {
   return out;
 }
 
+/// Lane by lane: of one copy of all lanes GCC 12 forgets, for aarch64 at -O3, that they were just
+/// written as floats, and moves it up.
 inline vi bits_of(vf v) {
-  return load_raw<vi>(&v);
+  vi out;
+  for (int i = 0; i < 16; ++i) out.x[i] = static_cast<int32_t>(float_to_bits(v.x[i]));
+  return out;
 }
 inline vf from_bits(vi v) {
-  return load_raw<vf>(&v);
+  return each([&](int i) { return bits_to_float(static_cast<uint32_t>(v.x[i])); });
 }
 inline vi iset(int32_t x) {
   vi out;
