@@ -5,8 +5,24 @@
 #include <string>
 
 #include "tests/runtime/backend/cpu/scoped_cpu.hpp"
+#include "tests/support/skip.hpp"
 
 using namespace llmos;
+
+namespace {
+
+/// Cases that loop over the available kernels say nothing of those that this machine lacks.
+void check_set(const char* set_name) {
+  const test::scoped_cpu set(set_name);
+  const auto chosen = cpu::choose_kernels();
+  if (!chosen.ok()) {
+    return test::skip("this machine cannot run them: no case tests the " + std::string(set_name) +
+                      " kernels");
+  }
+  CHECK(std::string((*chosen)->name).starts_with(set_name));
+}
+
+}  // namespace
 
 TEST_SUITE("runtime.backend.cpu.dispatch") {
   TEST_CASE("portable kernels are always there, and the last table is the choice") {
@@ -27,6 +43,19 @@ TEST_SUITE("runtime.backend.cpu.dispatch") {
       REQUIRE(chosen.ok());
       CHECK(*chosen == table);
     }
+  }
+
+  TEST_CASE("AVX2 kernels are tested here") {
+    check_set("avx2");
+  }
+  TEST_CASE("AVX-VNNI kernels are tested here") {
+    check_set("avxvnni");
+  }
+  TEST_CASE("AVX-512 kernels are tested here") {
+    check_set("avx512");
+  }
+  TEST_CASE("AMX kernels are tested here") {
+    check_set("amx");
   }
 
   TEST_CASE("an unknown LLMOS_CPU is refused and the allowed names are told") {
