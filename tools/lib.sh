@@ -10,6 +10,11 @@ build_packages=(
 )
 # What the tests need beside that: clang 14 builds the sanitised programs and the fuzz targets.
 test_packages=(clang-14 clang-format-14 doctest-dev git libclang-rt-14-dev)
+# google-benchmark: the programs of tools/bench are built where it is.
+bench_packages=(libbenchmark-dev)
+# What builds runtime/ and its tests for aarch64 and runs them, and what they link there.
+cross_packages=(g++-aarch64-linux-gnu qemu-user)
+cross_libraries=(doctest-dev libpcre2-dev libspdlog-dev libyaml-cpp-dev nlohmann-json3-dev)
 
 # What a script leaves to nobody; one that ends in exec calls clean_up before.
 temporary=()
@@ -110,14 +115,17 @@ build_jobs() {
   echo $((jobs > 0 ? jobs : 1))
 }
 
-# Makes a build folder, or gives an existing one the options it lacks: set_up FOLDER [OPTION…]
+# Makes a build folder, or gives an existing one the -D options it lacks: set_up FOLDER [OPTION…]
 set_up() {
   local folder=$1
   shift
   if [ ! -e "$folder/build.ninja" ]; then
     logged meson setup "$folder" "$@"
-  elif (($# > 0)) && ! options_hold "$folder" "$@"; then
-    logged meson configure "$folder" "$@"
+  else
+    local option options=()
+    for option; do [[ $option != -D* ]] || options+=("$option"); done
+    ((${#options[@]} == 0)) || options_hold "$folder" "${options[@]}" ||
+      logged meson configure "$folder" "${options[@]}"
   fi || die "meson could not set up $folder: $(tail -n 15 "$log")" \
     "a folder that was moved or made by another meson: remove $folder and run this again"
 }
