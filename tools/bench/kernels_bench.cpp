@@ -1,13 +1,22 @@
-// Speed of the CPU kernels on one thread: kernels_bench [type [k [n [seconds]]]], by default all
-// types, k = n = 2048, 0.05 s a figure. A line for every weight type and instruction set: packed
-// weight bytes read per second with one row (decoding), then 10^9 multiply-accumulates per second
-// with 1, 4, 16 and 64 rows, each followed by its ratio to portable code. The best round counts,
-// as neighbours on the machine only slow it down; n · k decides which cache the weights fit.
+// Speed of the CPU kernels on one thread, with google-benchmark:
+//
+//   kernels_bench [--benchmark_filter=REGEX …] [KxN …]
+//
+// matmul/TYPE/TABLE/K/N/ROWS   rows times a matrix of K inputs and N outputs of that tensor type;
+//                              bytes: packed weights read, macs: multiply-accumulates
+// attend/TABLE/HEAD_DIM/ROWS   rows (query, head) times one partition of 256 keys; bytes: K and V
+//                              read, macs: of both products
+//
+// KxN replaces the shape 4096x4096, whose weights no second-level cache holds: with one row the
+// rate of bytes is that of memory. A type that packs 256 inputs at a time needs K to be a multiple
+// of 256, any other one but floats a multiple of 32.
+#include <benchmark/benchmark.h>
+
 #include <algorithm>
-#include <chrono>
+#include <charconv>
 #include <cstdio>
-#include <cstdlib>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "runtime/backend/cpu/activations.hpp"
@@ -18,31 +27,26 @@ using namespace llmos;
 
 namespace {
 
-using seconds = std::chrono::duration<double>;
-
-struct options {
-  std::string type = "all";
-  uint32_t k = 2048, n = 2048;
-  double time_s = 0.05;
+struct shape {
+  uint32_t k, n;
 };
 
 /// A packed matrix of zero blocks: the kernels take the same time for any weights.
 struct matrix {
-  std::vector<std::byte> blocks;
   cpu::packed_matrix packed;
   cpu::mapped_memory memory;
 };
 
-matrix make_matrix(tensor_type type, const options& o) {
-  matrix out;
+matrix make_matrix(tensor_type type, shape s) {
   const type_info& info = info_of(type);
-  out.blocks.resize(size_t{o.n} * o.k / info.block_elems * info.block_bytes);
+  const std::vector<std::byte> blocks(size_t{s.n} * s.k / info.block_elems * info.block_bytes);
   tensor_info t;
   t.type = type;
   t.n_dims = 2;
-  t.dims[0] = o.k;
-  t.dims[1] = o.n;
-  t.data = out.blocks.data();
+  t.dims[0] = s.k;
+  t.dims[1] = s.n;
+  t.data = blocks.data();
+  matrix out;
   out.packed = cpu::plan_packing(t).value();
   out.memory = cpu::mapped_memory::make(out.packed.size_bytes(), "the matrix").value();
   out.packed.data = out.memory.data();
@@ -50,13 +54,20 @@ matrix make_matrix(tensor_type type, const options& o) {
   return out;
 }
 
-/// Seconds of one product of `rows` rows, best of the rounds.
-double time_product(const cpu::kernel_table& kernels, const matrix& m, uint32_t rows,
-                    double time_s) {
+void set_rates(benchmark::State& state, double bytes, double macs) {
+  constexpr auto rate = benchmark::Counter::kIsIterationInvariantRate;
+  state.counters["bytes"] = benchmark::Counter(bytes, rate);
+  state.counters["macs"] = benchmark::Counter(macs, rate);
+}
+
+void matmul(benchmark::State& state, const cpu::kernel_table& kernels, tensor_type type, shape s,
+            uint32_t rows) {
+  const matrix m = make_matrix(type, s);
   const cpu::packed_matrix& w = m.packed;
   cpu::act_panel panel{&w};
-  std::vector<float> memory(panel.bytes(rows) / sizeof(float)), x(w.k, 1.0f);
-  panel.place(reinterpret_cast<std::byte*>(memory.data()), rows);
+  const auto acts = cpu::mapped_memory::make(panel.bytes(rows), "the rows").value();
+  panel.place(acts.data(), rows);
+  const std::vector<float> x(w.k, 1.0f);
   for (uint32_t r = 0; r < rows; ++r) panel.put_row(kernels, x.data(), r, rows);
   std::vector<float> out(size_t{rows} * w.n);
   cpu::matmul_args a{};
@@ -69,57 +80,105 @@ double time_product(const cpu::kernel_table& kernels, const matrix& m, uint32_t 
   a.rows = rows;
   a.out = out.data();
   a.out_stride = w.n;
-  double best = 1e9, spent = 0;
-  while (spent < time_s) {
-    const auto start = std::chrono::steady_clock::now();
-    kernels.matmul[static_cast<size_t>(w.format)](a);
-    const double took = seconds(std::chrono::steady_clock::now() - start).count();
-    best = std::min(best, took);
-    spent += took;
-  }
-  return best;
+  const auto multiply = kernels.matmul[static_cast<size_t>(w.format)];
+  for (auto _ : state) multiply(a);
+  set_rates(state, static_cast<double>(w.size_bytes()), double{1} * rows * s.n * s.k);
 }
 
-void bench_type(const type_info& type, const options& o) {
-  constexpr uint32_t row_counts[] = {1, 4, 16, 64};
-  const matrix m = make_matrix(type.type, o);
-  std::vector<double> portable;
-  for (const cpu::kernel_table* kernels : cpu::available_kernels()) {
-    std::vector<double> took;
-    for (const uint32_t rows : row_counts) {
-      took.push_back(time_product(*kernels, m, rows, o.time_s));
-    }
-    if (kernels == &cpu::kernels_portable) portable = took;
-    const auto bytes = static_cast<double>(m.packed.size_bytes());
-    std::printf("%-7s %-12s %6.1f GB/s  GMAC/s", type.name.data(), kernels->name,
-                1e-9 * bytes / took[0]);
-    for (size_t i = 0; i < took.size(); ++i) {
-      const double macs = double{1e-9} * row_counts[i] * o.n * o.k;
-      std::printf(" %6.1f (%.0fx)", macs / took[i], portable[i] / took[i]);
-    }
-    std::printf("\n");
+/// The pool is large enough that each partition comes from memory, as that of a long context does.
+void attend(benchmark::State& state, const cpu::kernel_table& kernels, uint32_t head_dim,
+            uint32_t rows) {
+  constexpr uint32_t block_tokens = 16, blocks_each = cpu::partition_keys / block_tokens;
+  constexpr uint64_t pool_bytes = 64u << 20;
+  const size_t block_halves = size_t{2} * block_tokens * head_dim;
+  const auto n_partitions = static_cast<uint32_t>(pool_bytes / (blocks_each * block_halves * 2));
+  const auto pool = cpu::mapped_memory::make(pool_bytes, "the pool").value();
+  const auto* halves = reinterpret_cast<const uint16_t*>(pool.data());
+  std::vector<const uint16_t*> blocks(size_t{n_partitions} * blocks_each);
+  for (size_t i = 0; i < blocks.size(); ++i) blocks[i] = halves + i * block_halves;
+  std::fill_n(pool.data(), pool_bytes, std::byte{0x11});
+
+  const std::vector<float> query(head_dim, 0.1f);
+  const std::vector<const float*> q(rows, query.data());
+  const std::vector<uint32_t> n_keys(rows, cpu::partition_keys);
+  const size_t floats = rows * (size_t{cpu::partition_keys} + head_dim + cpu::partial_extra);
+  const auto memory = cpu::mapped_memory::make(floats * sizeof(float), "scores").value();
+  cpu::attention_args a{};
+  a.q = q.data();
+  a.block_tokens = block_tokens;
+  a.head_dim = a.head_dim_padded = head_dim;
+  a.rows = rows;
+  a.n_keys = n_keys.data();
+  a.scores = reinterpret_cast<float*>(memory.data());
+  a.out = a.scores + size_t{rows} * cpu::partition_keys;
+  uint32_t partition = 0;
+  for (auto _ : state) {
+    a.blocks = blocks.data() + size_t{partition} * blocks_each;
+    partition = (partition + 1) % n_partitions;
+    kernels.attend(a);
   }
+  const double values = 2.0 * cpu::partition_keys * head_dim;
+  set_rates(state, values * sizeof(uint16_t), values * rows);
+}
+
+void add_matmuls(shape s) {
+  for (const type_info& type : all_tensor_types()) {
+    const auto format = static_cast<size_t>(cpu::format_of(type.type));
+    if (s.k % cpu::layout_of[format].unit_k != 0) continue;
+    for (const cpu::kernel_table* table : cpu::available_kernels()) {
+      for (const uint32_t rows : {1u, 4u, 16u, 64u}) {
+        const auto name = "matmul/" + std::string{type.name} + "/" + table->name + "/" +
+                          std::to_string(s.k) + "/" + std::to_string(s.n) + "/" +
+                          std::to_string(rows);
+        benchmark::RegisterBenchmark(name.c_str(), matmul, *table, type.type, s, rows)
+            ->Unit(benchmark::kMicrosecond);
+      }
+    }
+  }
+}
+
+void add_attention() {
+  for (const cpu::kernel_table* table : cpu::available_kernels()) {
+    for (const uint32_t head_dim : {64u, 128u}) {
+      for (const uint32_t rows : {1u, table->max_attention_rows}) {
+        const auto name = std::string{"attend/"} + table->name + "/" + std::to_string(head_dim) +
+                          "/" + std::to_string(rows);
+        benchmark::RegisterBenchmark(name.c_str(), attend, *table, head_dim, rows)
+            ->Unit(benchmark::kMicrosecond);
+      }
+    }
+  }
+}
+
+/// "576x1536", or 0x0.
+shape parse_shape(std::string_view text) {
+  shape s{};
+  const char* end = text.data() + text.size();
+  const auto first = std::from_chars(text.data(), end, s.k);
+  if (first.ec != std::errc{} || first.ptr == end || *first.ptr != 'x') return {};
+  const auto second = std::from_chars(first.ptr + 1, end, s.n);
+  if (second.ec != std::errc{} || second.ptr != end || s.k == 0 || s.n == 0) return {};
+  return s;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  options o;
-  if (argc > 1) o.type = argv[1];
-  if (argc > 2) o.k = static_cast<uint32_t>(std::atoi(argv[2]));
-  if (argc > 3) o.n = static_cast<uint32_t>(std::atoi(argv[3]));
-  if (argc > 4) o.time_s = std::atof(argv[4]);
-  if (argc > 5 || o.k == 0 || o.k % 256 != 0 || o.n == 0 || !(o.time_s > 0)) {
-    std::fprintf(stderr, "usage: kernels_bench [type|all [k [n [seconds]]]], 256 divides k\n");
+  char min_time[] = "--benchmark_min_time=0.1";  // unless the command line says otherwise
+  std::vector<char*> words{argv[0], min_time};
+  words.insert(words.end(), argv + 1, argv + argc);
+  int n_words = static_cast<int>(words.size());
+  benchmark::Initialize(&n_words, words.data());  // takes its own options away
+  std::vector<shape> shapes;
+  for (int i = 1; i < n_words; ++i) {
+    shapes.push_back(parse_shape(words[i]));
+    if (shapes.back().k != 0) continue;
+    std::fprintf(stderr, "usage: kernels_bench [--benchmark_filter=REGEX …] [KxN …]\n");
     return 2;
   }
-  bool found = false;
-  for (const type_info& type : all_tensor_types()) {
-    if (o.type != "all" && o.type != type.name) continue;
-    bench_type(type, o);
-    found = true;
-  }
-  if (found) return 0;
-  std::fprintf(stderr, "no tensor type is called '%s'; try Q4_0 or all\n", o.type.c_str());
-  return 2;
+  if (shapes.empty()) shapes.push_back({4096, 4096});
+  for (const shape s : shapes) add_matmuls(s);
+  add_attention();
+  benchmark::RunSpecifiedBenchmarks();
+  return 0;
 }
