@@ -126,7 +126,7 @@ struct engine_handles {
   tokenizer_actor tokenizer;
   scheduler_actor scheduler;
   loaded_model_ptr loaded;
-  uint32_t context = 0;  ///< Tokens of one sequence, prompt and answer.
+  uint32_t context = 0;   ///< Tokens of one sequence, prompt and answer.
   backend_memory memory;  ///< What it was planned to hold.
 };
 

@@ -17,6 +17,13 @@ std::shared_ptr<const model> small() {
   return m;
 }
 
+/// Without speculation, whose drafts would take further rows of logits.
+node_config without_drafts() {
+  node_config c;
+  c.engine.speculation = "off";
+  return c;
+}
+
 /// What the engine takes beside its KV pool.
 uint64_t fixed_bytes(const node_config& c, uint32_t context) {
   const backend_limits limits{.max_rows = c.engine.step_tokens,
@@ -68,7 +75,7 @@ TEST_SUITE("runtime.schedule.engine_plan") {
     };
     for (const row& r : table) {
       CAPTURE(r.name);
-      node_config c;
+      node_config c = without_drafts();
       c.engine.context = r.context;
       c.engine.kv_bytes = r.kv_blocks * block_bytes;
       const auto fixed = fixed_bytes(c, r.context != 0 ? r.context : trained);
@@ -87,7 +94,7 @@ TEST_SUITE("runtime.schedule.engine_plan") {
   }
 
   TEST_CASE("a context that was cut says to what, and by what") {
-    node_config c;
+    node_config c = without_drafts();
     const uint64_t bytes = fixed_bytes(c, trained) + 100 * block_bytes;
     CHECK(plan_engine(*small(), c, {bytes, bytes})->note ==
           "the context is 1600 tokens instead of 8192: the memory limit allows no more");
@@ -99,7 +106,7 @@ TEST_SUITE("runtime.schedule.engine_plan") {
   }
 
   TEST_CASE("weights larger than the room are refused, whatever the KV pool") {
-    node_config c;
+    node_config c = without_drafts();
     for (const uint64_t kv_blocks : {0, 100}) {
       c.engine.kv_bytes = kv_blocks * block_bytes;
       const auto plan = plan_engine(*small(), c, {1u << 20, 0});
