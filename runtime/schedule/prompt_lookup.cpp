@@ -13,8 +13,9 @@ namespace {
 /// Longer first: it finds the right place in a long text, the shorter one finds some place early.
 constexpr uint32_t sizes[] = {4, 2};
 
-/// First match length of each range, and what share of guesses came true there over 50 answers of
-/// SmolLM2-135M (copies, quotes, code, chat), rounded down.
+/// First match length of each range, and what share of guesses is taken to come true there at
+/// first: somewhat less than over 66 answers of SmolLM2-135M (copies, quotes, code, chat), where
+/// it was 0.52, 0.56, 0.69, 0.78, 0.87, 0.92 and 0.98.
 constexpr uint32_t range_begins[] = {2, 3, 4, 5, 7, 10, 17};
 constexpr double usual_chance[] = {.35, .4, .5, .6, .7, .8, .9};
 constexpr double usual_weight = 8;  // as many tries of its own tell as much
