@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include "tests/support/random_model.hpp"
 
 using namespace llmos;
@@ -17,25 +19,13 @@ std::shared_ptr<const model> small() {
   return m;
 }
 
-/// Without speculation, whose drafts would take further rows of logits.
-node_config without_drafts() {
-  node_config c;
-  c.engine.speculation = "off";
-  return c;
-}
-
-/// What the engine takes beside its KV pool.
-uint64_t fixed_bytes(const node_config& c, uint32_t context) {
-  const backend_limits limits{.max_rows = c.engine.step_tokens,
-                              .max_logits = c.engine.max_running,
-                              .max_seqs = c.engine.max_running,
-                              .max_context = context,
-                              .num_blocks = 1,
-                              .block_tokens = c.engine.block_tokens,
-                              .num_threads = c.engine.threads};
-  const auto need = memory_of_backend(c.engine.backend, *small(), limits).value();
-  CHECK(need.kv_bytes == block_bytes);
-  return need.weight_bytes + need.scratch_bytes;
+/// What an engine with that context takes beside its KV pool.
+uint64_t fixed_bytes(node_config c, uint32_t context) {
+  c.engine.context = context;
+  c.engine.kv_bytes = 0;
+  const auto plan = plan_engine(*small(), c, {1ull << 40, 0}).value();
+  CHECK(plan.memory.kv_bytes == plan.device.num_blocks * block_bytes);
+  return plan.memory.weight_bytes + plan.memory.scratch_bytes;
 }
 
 }  // namespace
@@ -75,10 +65,10 @@ TEST_SUITE("runtime.schedule.engine_plan") {
     };
     for (const row& r : table) {
       CAPTURE(r.name);
-      node_config c = without_drafts();
+      node_config c;
       c.engine.context = r.context;
       c.engine.kv_bytes = r.kv_blocks * block_bytes;
-      const auto fixed = fixed_bytes(c, r.context != 0 ? r.context : trained);
+      const auto fixed = fixed_bytes(c, std::min(r.context != 0 ? r.context : trained, trained));
       const uint64_t bytes = fixed + r.free_blocks * block_bytes;
       const auto plan = plan_engine(*small(), c, {bytes, r.is_limit ? bytes : 0});
       CHECK((plan.ok() ? ec::none : plan.error().code) == r.want);
@@ -94,7 +84,7 @@ TEST_SUITE("runtime.schedule.engine_plan") {
   }
 
   TEST_CASE("a context that was cut says to what, and by what") {
-    node_config c = without_drafts();
+    node_config c;
     const uint64_t bytes = fixed_bytes(c, trained) + 100 * block_bytes;
     CHECK(plan_engine(*small(), c, {bytes, bytes})->note ==
           "the context is 1600 tokens instead of 8192: the memory limit allows no more");
@@ -106,7 +96,7 @@ TEST_SUITE("runtime.schedule.engine_plan") {
   }
 
   TEST_CASE("weights larger than the room are refused, whatever the KV pool") {
-    node_config c = without_drafts();
+    node_config c;
     for (const uint64_t kv_blocks : {0, 100}) {
       c.engine.kv_bytes = kv_blocks * block_bytes;
       const auto plan = plan_engine(*small(), c, {1u << 20, 0});
