@@ -4,8 +4,9 @@
 //
 // matmul/TYPE/TABLE/K/N/ROWS   rows times a matrix of K inputs and N outputs of that tensor type;
 //                              bytes: packed weights read, macs: multiply-accumulates
-// attend/TABLE/HEAD_DIM/ROWS   rows (query, head) times one partition of 256 keys; bytes: K and V
-//                              read, macs: of both products
+// attend/TABLE/HEAD_DIM/ROWS   rows (query, head) times 4,096 keys of one head, of a pool of 64
+// heads;
+//                              bytes: K and V read, macs: of both products
 //
 // KxN replaces the shape 4096x4096, whose weights no second-level cache holds: with one row the
 // rate of bytes is that of memory. A type that packs 256 inputs at a time needs K to be a multiple
@@ -21,6 +22,7 @@
 
 #include "runtime/backend/cpu/activations.hpp"
 #include "runtime/backend/cpu/dispatch.hpp"
+#include "runtime/backend/cpu/kv_pool.hpp"
 #include "runtime/backend/cpu/memory.hpp"
 
 using namespace llmos;
@@ -85,40 +87,47 @@ void matmul(benchmark::State& state, const cpu::kernel_table& kernels, tensor_ty
   set_rates(state, static_cast<double>(w.size_bytes()), double{1} * rows * s.n * s.k);
 }
 
-/// The pool is large enough that each partition comes from memory, as that of a long context does.
+/// Partition after partition of a long context, head after head, as a step of decoding reads them.
 void attend(benchmark::State& state, const cpu::kernel_table& kernels, uint32_t head_dim,
             uint32_t rows) {
-  constexpr uint32_t block_tokens = 16, blocks_each = cpu::partition_keys / block_tokens;
-  constexpr uint64_t pool_bytes = 64u << 20;
-  const size_t block_halves = size_t{2} * block_tokens * head_dim;
-  const auto n_partitions = static_cast<uint32_t>(pool_bytes / (blocks_each * block_halves * 2));
-  const auto pool = cpu::mapped_memory::make(pool_bytes, "the pool").value();
-  const auto* halves = reinterpret_cast<const uint16_t*>(pool.data());
-  std::vector<const uint16_t*> blocks(size_t{n_partitions} * blocks_each);
-  for (size_t i = 0; i < blocks.size(); ++i) blocks[i] = halves + i * block_halves;
-  std::fill_n(pool.data(), pool_bytes, std::byte{0x11});
+  constexpr uint32_t context = 4096, n_partitions = context / cpu::partition_keys;
+  hyperparameters hp;
+  hp.n_layers = 16;
+  hp.n_kv_heads = 4;
+  hp.head_dim = head_dim;
+  backend_limits limits;
+  limits.num_blocks = context / limits.block_tokens;
+  const auto pool = cpu::kv_pool::make(hp, limits).value();
+  std::fill_n(pool.head(0, 0, 0), pool.size_bytes(), std::byte{0x11});
 
   const std::vector<float> query(head_dim, 0.1f);
   const std::vector<const float*> q(rows, query.data());
   const std::vector<uint32_t> n_keys(rows, cpu::partition_keys);
   const size_t floats = rows * (size_t{cpu::partition_keys} + head_dim + cpu::partial_extra);
   const auto memory = cpu::mapped_memory::make(floats * sizeof(float), "scores").value();
+  std::vector<const std::byte*> blocks(limits.num_blocks);
   cpu::attention_args a{};
+  a.layout = &pool.layout();
   a.q = q.data();
-  a.block_tokens = block_tokens;
-  a.head_dim = a.head_dim_padded = head_dim;
   a.rows = rows;
   a.n_keys = n_keys.data();
   a.scores = reinterpret_cast<float*>(memory.data());
   a.out = a.scores + size_t{rows} * cpu::partition_keys;
-  uint32_t partition = 0;
+  uint32_t head = 0;
   for (auto _ : state) {
-    a.blocks = blocks.data() + size_t{partition} * blocks_each;
-    partition = (partition + 1) % n_partitions;
-    kernels.attend(a);
+    for (uint32_t i = 0; i < limits.num_blocks; ++i) {
+      blocks[i] = pool.head(i, head / hp.n_kv_heads, head % hp.n_kv_heads);
+    }
+    head = (head + 1) % (hp.n_layers * hp.n_kv_heads);
+    for (uint32_t p = 0; p < n_partitions; ++p) {
+      const uint32_t first = p * cpu::partition_keys / limits.block_tokens;
+      a.blocks = blocks.data() + first;
+      a.n_blocks = limits.num_blocks - first;
+      kernels.attend(a);
+    }
   }
-  const double values = 2.0 * cpu::partition_keys * head_dim;
-  set_rates(state, values * sizeof(uint16_t), values * rows);
+  const double bytes = double{1} * pool.layout().bytes * limits.num_blocks;
+  set_rates(state, bytes, 2.0 * context * head_dim * rows);
 }
 
 void add_matmuls(shape s) {
@@ -140,7 +149,8 @@ void add_matmuls(shape s) {
 void add_attention() {
   for (const cpu::kernel_table* table : cpu::available_kernels()) {
     for (const uint32_t head_dim : {64u, 128u}) {
-      for (const uint32_t rows : {1u, table->max_attention_rows}) {
+      for (const uint32_t rows :
+           {1u, std::min(3u, table->max_attention_rows), table->max_attention_rows}) {
         const auto name = std::string{"attend/"} + table->name + "/" + std::to_string(head_dim) +
                           "/" + std::to_string(rows);
         benchmark::RegisterBenchmark(name.c_str(), attend, *table, head_dim, rows)

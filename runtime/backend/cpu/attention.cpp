@@ -162,17 +162,16 @@ void attention::attend_partition(const layer_view& v, head_tile t, uint32_t part
                                  const scratch& s, float* partials) const {
   const uint32_t n_rows = rows_of(*t.of), g = group();
   const uint32_t first_key = partition * partition_keys;
-  const uint32_t end = std::min(first_key + partition_keys, t.of->first_pos + t.of->n_queries);
-  const uint16_t* blocks[partition_keys / 16];
+  const uint32_t end =
+      std::min(first_key + partition_keys + ahead_keys, t.of->first_pos + t.of->n_queries);
+  const std::byte* blocks[(partition_keys + ahead_keys) / 16];
+  attention_args x{};
+  x.layout = &v.pool.layout();
+  x.blocks = blocks;
   for (uint32_t key = first_key; key < end; key += limits_.block_tokens) {
     const block_id block = t.of->seq->blocks[key / limits_.block_tokens];
-    blocks[(key - first_key) / limits_.block_tokens] = v.pool.head(block, v.layer, t.kv_head);
+    blocks[x.n_blocks++] = v.pool.head(block, v.layer, t.kv_head);
   }
-  attention_args x{};
-  x.blocks = blocks;
-  x.block_tokens = limits_.block_tokens;
-  x.head_dim = hp_.head_dim;
-  x.head_dim_padded = padded_head_dim(hp_);
   x.scores = s.scores;
   x.out = partials;
   const float* q[max_chunk_rows];

@@ -15,6 +15,8 @@ constexpr uint32_t group_columns = 16;
 constexpr uint32_t block_k = 32;
 /// Keys of one attention partition; partitions are always joined in ascending order.
 constexpr uint32_t partition_keys = 256;
+/// How many keys before they are read K and V are asked for.
+constexpr uint32_t ahead_keys = 64;
 
 /// How a packed matrix stores its weights: GGUF's formats, regrouped (see packed.hpp).
 enum class weight_format : uint8_t {
@@ -71,13 +73,23 @@ struct matmul_args {
   bool accumulate;    ///< Adds to out instead of overwriting it.
 };
 
+/// How one KV head keeps its K and V in one block, in bytes from where the head begins there.
+/// f16: K is [head_dim][block_tokens], V is [block_tokens][head_dim_padded].
+struct kv_layout {
+  uint32_t block_tokens, block_shift;     ///< 2^block_shift positions.
+  uint32_t head_dim, head_dim_padded;     ///< Padded to whole vectors.
+  uint32_t v;                             ///< Where V begins, after all of K.
+  uint32_t bytes;                         ///< Of both.
+  uint32_t k_token_bytes, v_token_bytes;  ///< A position's share of them.
+};
+
 /// One partition of keys for up to `max_attention_rows` rows (query, head) of one KV head.
-/// K of a block is [head_dim][block_tokens] f16, V follows as [block_tokens][head_dim_padded].
 struct attention_args {
-  const float* const* q;          ///< [rows] vectors of head_dim, already scaled.
-  const uint16_t* const* blocks;  ///< K of each KV block of the partition.
-  uint32_t block_tokens;
-  uint32_t head_dim, head_dim_padded;
+  const kv_layout* layout;
+  const float* const* q;  ///< [rows] vectors of head_dim, already scaled.
+  /// [n_blocks] the head in each block of the partition; what follows is only asked for ahead.
+  const std::byte* const* blocks;
+  uint32_t n_blocks;
   uint32_t rows;
   const uint32_t* n_keys;  ///< [rows] keys of the partition that a row sees; ascending, > 0.
   float* scores;           ///< Scratch [rows][partition_keys].
@@ -105,10 +117,9 @@ struct kernel_table {
   /// out = gate / (1 + exp(-gate)) · up.
   void (*silu_mul)(const float* gate, const float* up, uint32_t n, float* out);
 
-  /// Writes one position's K of one head as f16; `k_slot` points at the position's column.
-  void (*append_k)(const float* k, uint32_t head_dim, uint32_t block_tokens, uint16_t* k_slot);
-  /// The same for V; `v_slot` points at the position's row.
-  void (*append_v)(const float* v, uint32_t head_dim, uint16_t* v_slot);
+  /// Writes K or V of the position in place `slot` of a block; `head` is where its head begins.
+  void (*append_k)(const float* k, const kv_layout& layout, uint32_t slot, std::byte* head);
+  void (*append_v)(const float* v, const kv_layout& layout, uint32_t slot, std::byte* head);
 
   void (*attend)(const attention_args&);
 

@@ -417,41 +417,77 @@ void silu_mul(const float* gate, const float* up, uint32_t n, float* out) {
 
 // ---- attention ------------------------------------------------------------------------------
 
-void append_k(const float* k, uint32_t head_dim, uint32_t block_tokens, uint16_t* k_slot) {
-  for (uint32_t i = 0; i < head_dim; i += 16) {
-    const uint32_t width = head_dim - i < 16 ? head_dim - i : 16;
+void append_k(const float* k, const kv_layout& layout, uint32_t slot, std::byte* head) {
+  auto* column = reinterpret_cast<uint16_t*>(head) + slot;
+  for (uint32_t i = 0; i < layout.head_dim; i += 16) {
+    const uint32_t width = layout.head_dim - i < 16 ? layout.head_dim - i : 16;
     uint16_t halves[16];
     fstore_f16(halves, fload_n(k + i, width));
-    for (uint32_t j = 0; j < width; ++j) k_slot[size_t{i + j} * block_tokens] = halves[j];
+    for (uint32_t j = 0; j < width; ++j) column[size_t{i + j} * layout.block_tokens] = halves[j];
   }
 }
 
-void append_v(const float* v, uint32_t head_dim, uint16_t* v_slot) {
-  for (uint32_t i = 0; i < head_dim; i += 16) {
-    fstore_f16(v_slot + i, fload_n(v + i, head_dim - i < 16 ? head_dim - i : 16));
+void append_v(const float* v, const kv_layout& layout, uint32_t slot, std::byte* head) {
+  auto* row = reinterpret_cast<uint16_t*>(head + layout.v) + size_t{slot} * layout.head_dim_padded;
+  for (uint32_t i = 0; i < layout.head_dim; i += 16) {
+    const uint32_t width = layout.head_dim - i < 16 ? layout.head_dim - i : 16;
+    fstore_f16(row + i, fload_n(v + i, width));
   }
+}
+
+/// The head in the block that holds a key, and the key's place there.
+inline const std::byte* head_at(const attention_args& x, uint32_t key) {
+  return x.blocks[key >> x.layout->block_shift];
+}
+inline uint32_t slot_of(const attention_args& x, uint32_t key) {
+  return key & (x.layout->block_tokens - 1);
+}
+/// Memory for 16 keys from `key` on, of K or V: exactly theirs where a block has no more than
+/// those.
+inline const std::byte* k_share(const attention_args& x, uint32_t key) {
+  return head_at(x, key) + slot_of(x, key) * x.layout->k_token_bytes;
+}
+inline const std::byte* v_share(const attention_args& x, uint32_t key) {
+  return head_at(x, key) + x.layout->v + slot_of(x, key) * x.layout->v_token_bytes;
+}
+
+/// What is read `ahead_keys` after the keys from `key` on. A head's part of a block is small and
+/// the next one is elsewhere, so the processor does not find it by itself.
+inline const std::byte* after_keys(const attention_args& x, uint32_t key) {
+  const uint32_t later = key + ahead_keys, end = (x.n_keys[x.rows - 1] + 15) / 16 * 16;
+  return later < end ? k_share(x, later) : v_share(x, later - end < end ? later - end : 0);
+}
+/// The same of values: the last are followed by the keys of the next partition, if there is one.
+inline const std::byte* after_values(const attention_args& x, uint32_t key) {
+  const uint32_t later = key + ahead_keys;
+  if (later < x.n_keys[x.rows - 1]) return v_share(x, later);
+  return later >> x.layout->block_shift < x.n_blocks ? k_share(x, later) : v_share(x, key);
 }
 
 /// Scores of R rows with G groups of 16 keys: lanes are keys, one fma per dimension.
 template <uint32_t R, uint32_t G>
 inline void score_groups(const attention_args& x, uint32_t first_group) {
+  const uint32_t head_dim = x.layout->head_dim, block_tokens = x.layout->block_tokens;
   const uint16_t* k[G];
+  const std::byte* ahead[G];
   const float* q[R];
   vf acc[G][R];
   LLMOS_UNROLL
   for (uint32_t r = 0; r < R; ++r) q[r] = x.q[r];
   LLMOS_UNROLL
   for (uint32_t g = 0; g < G; ++g) {
-    const uint32_t token = (first_group + g) * 16;
-    k[g] = x.blocks[token / x.block_tokens] + token % x.block_tokens;
+    const uint32_t key = (first_group + g) * 16;
+    k[g] = reinterpret_cast<const uint16_t*>(head_at(x, key)) + slot_of(x, key);
+    ahead[g] = after_keys(x, key);
     LLMOS_UNROLL
     for (uint32_t r = 0; r < R; ++r) acc[g][r] = fset(0.0f);
   }
-  for (uint32_t d = 0; d < x.head_dim; ++d) {
+  for (uint32_t d = 0; d < head_dim; ++d) {
     LLMOS_UNROLL
     for (uint32_t g = 0; g < G; ++g) {
       const vf keys = fload_f16(k[g]);
-      k[g] += x.block_tokens;
+      if (d % 2 == 0) __builtin_prefetch(ahead[g] + 32 * d);
+      k[g] += block_tokens;
       LLMOS_UNROLL
       for (uint32_t r = 0; r < R; ++r) {
         acc[g][r] = ffma(keys, fset(q[r][d]), acc[g][r]);
@@ -488,17 +524,21 @@ inline void softmax_row(float* scores, uint32_t n, float* out) {
 template <uint32_t R, uint32_t V>
 inline void value_columns(const attention_args& x, uint32_t d, size_t out_stride) {
   const uint32_t n_common = x.n_keys[0], n_all = x.n_keys[R - 1];
+  const uint32_t row = x.layout->head_dim_padded;
   vf acc[R][V];
   LLMOS_UNROLL
   for (uint32_t r = 0; r < R; ++r) {
     LLMOS_UNROLL
     for (uint32_t i = 0; i < V; ++i) acc[r][i] = fset(0.0f);
   }
-  for (uint32_t first = 0; first < n_all; first += x.block_tokens) {
-    const uint16_t* v = x.blocks[first / x.block_tokens] + size_t{x.head_dim} * x.block_tokens + d;
-    const uint32_t end = first + x.block_tokens < n_all ? first + x.block_tokens : n_all;
-    uint32_t key = first;
-    for (; key < end && key < n_common; ++key, v += x.head_dim_padded) {
+  for (uint32_t key = 0; key < n_all;) {
+    const auto* values = reinterpret_cast<const uint16_t*>(head_at(x, key) + x.layout->v);
+    const uint16_t* v = values + size_t{slot_of(x, key)} * row + d;
+    const auto* ahead = reinterpret_cast<const uint16_t*>(after_values(x, key)) + d;
+    const uint32_t end = key + 16 < n_all ? key + 16 : n_all;
+    for (; key < end && key < n_common; ++key, v += row, ahead += row) {
+      LLMOS_UNROLL
+      for (uint32_t i = 0; i < V; i += 2) __builtin_prefetch(ahead + 16 * i);
       LLMOS_UNROLL
       for (uint32_t i = 0; i < V; ++i) {
         const vf value = fload_f16(v + 16 * i);
@@ -508,7 +548,7 @@ inline void value_columns(const attention_args& x, uint32_t d, size_t out_stride
         }
       }
     }
-    for (; key < end; ++key, v += x.head_dim_padded) {  // the causal edge
+    for (; key < end; ++key, v += row) {  // the causal edge
       LLMOS_UNROLL
       for (uint32_t r = 0; r < R; ++r) {
         if (x.n_keys[r] <= key) continue;
@@ -545,14 +585,14 @@ void attend_rows(const attention_args& x) {
   for (; group + G <= n_groups; group += G) score_groups<R, G>(x, group);
   for (; group < n_groups; ++group) score_groups<R, 1>(x, group);
 
-  const size_t out_stride = x.head_dim_padded + partial_extra;
+  const uint32_t width = x.layout->head_dim_padded;
+  const size_t out_stride = width + partial_extra;
   for (uint32_t r = 0; r < R; ++r) {
-    softmax_row(x.scores + r * partition_keys, x.n_keys[r],
-                x.out + r * out_stride + x.head_dim_padded);
+    softmax_row(x.scores + r * partition_keys, x.n_keys[r], x.out + r * out_stride + width);
   }
   uint32_t d = 0;
-  for (; d + 16 * V <= x.head_dim_padded; d += 16 * V) value_columns<R, V>(x, d, out_stride);
-  for (; d < x.head_dim_padded; d += 16) value_columns<R, 1>(x, d, out_stride);
+  for (; d + 16 * V <= width; d += 16 * V) value_columns<R, V>(x, d, out_stride);
+  for (; d < width; d += 16) value_columns<R, 1>(x, d, out_stride);
 }
 
 template <uint32_t... R>

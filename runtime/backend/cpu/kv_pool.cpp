@@ -1,20 +1,30 @@
 #include "runtime/backend/cpu/kv_pool.hpp"
 
+#include <bit>
+
 #include "runtime/base/checked.hpp"
 
 namespace llmos::cpu {
 
 namespace {
 
-/// K and V of one head in one block.
-size_t halves_of_head(const hyperparameters& hp, const backend_limits& limits) {
-  return size_t{limits.block_tokens} * (size_t{hp.head_dim} + padded_head_dim(hp));
+kv_layout layout_for(const hyperparameters& hp, const backend_limits& limits) {
+  kv_layout l{};
+  l.block_tokens = limits.block_tokens;
+  l.block_shift = static_cast<uint32_t>(std::countr_zero(limits.block_tokens));
+  l.head_dim = hp.head_dim;
+  l.head_dim_padded = padded_head_dim(hp);
+  l.v = l.block_tokens * l.head_dim * sizeof(uint16_t);
+  l.bytes = l.v + l.block_tokens * l.head_dim_padded * sizeof(uint16_t);
+  l.k_token_bytes = l.v / l.block_tokens;
+  l.v_token_bytes = (l.bytes - l.v) / l.block_tokens;
+  return l;
 }
 
 }  // namespace
 
 std::optional<uint64_t> kv_pool::bytes_of(const hyperparameters& hp, const backend_limits& limits) {
-  std::optional<uint64_t> bytes = halves_of_head(hp, limits) * sizeof(uint16_t);
+  std::optional<uint64_t> bytes = layout_for(hp, limits).bytes;
   for (const uint64_t factor : {hp.n_kv_heads, hp.n_layers, limits.num_blocks}) {
     if (bytes) bytes = checked_mul<uint64_t>(*bytes, factor);
   }
@@ -26,8 +36,8 @@ result<kv_pool> kv_pool::make(const hyperparameters& hp, const backend_limits& l
   if (!bytes) return memory_failure(UINT64_MAX, "the KV pool");
   kv_pool out;
   out.n_kv_heads_ = hp.n_kv_heads;
-  out.head_halves_ = halves_of_head(hp, limits);
-  out.block_halves_ = out.head_halves_ * hp.n_kv_heads * hp.n_layers;
+  out.layout_ = layout_for(hp, limits);
+  out.block_bytes_ = size_t{out.layout_.bytes} * hp.n_kv_heads * hp.n_layers;
   LLMOS_TRY(out.memory_, mapped_memory::make(*bytes, "the KV pool"));
   return out;
 }

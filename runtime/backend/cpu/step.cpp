@@ -347,15 +347,14 @@ void step::place_head(const layer_weights& w, uint32_t layer, head_unit::of matr
     return;
   }
   const uint32_t n_slots = p_.limits.block_tokens, slot = pos % n_slots;
-  uint16_t* block = p_.pool.head(seq.blocks[pos / n_slots], layer, head);
+  std::byte* block = p_.pool.head(seq.blocks[pos / n_slots], layer, head);
   if (matrix == head_unit::of::v) {
-    uint16_t* v = block + size_t{dim} * n_slots + size_t{slot} * padded_head_dim(hp_);
-    return kernels_.append_v(x + q_width() + kv_width(), dim, v);
+    return kernels_.append_v(x + q_width() + kv_width(), p_.pool.layout(), slot, block);
   }
   x += q_width();
   if (!w.k_norm.empty()) kernels_.rms_norm(x, w.k_norm.data(), dim, hp_.rms_eps, x);
   rotate(x, pos);
-  kernels_.append_k(x, dim, n_slots, block + slot);
+  kernels_.append_k(x, p_.pool.layout(), slot, block);
 }
 
 void step::rotate(float* head, uint32_t pos) const {

@@ -68,13 +68,11 @@ std::vector<float> run_chunks(const setup& s, const inputs& in, uint32_t chunk) 
     const uint32_t n = std::min(chunk, context - past);
     for (uint32_t pos = past; pos < past + n; ++pos) {
       for (uint32_t h = 0; h < s.n_kv_heads; ++h) {
-        uint16_t* block = pool.head(blocks[pos / s.block_tokens], layer, h);
-        uint16_t* v = block + size_t{s.head_dim} * s.block_tokens;
+        std::byte* block = pool.head(blocks[pos / s.block_tokens], layer, h);
         const size_t at = size_t{pos} * kv_width + size_t{h} * s.head_dim;
         const uint32_t slot = pos % s.block_tokens;
-        s.kernels->append_k(in.k.data() + at, s.head_dim, s.block_tokens, block + slot);
-        s.kernels->append_v(in.v.data() + at, s.head_dim,
-                            v + size_t{slot} * cpu::padded_head_dim(hp));
+        s.kernels->append_k(in.k.data() + at, pool.layout(), slot, block);
+        s.kernels->append_v(in.v.data() + at, pool.layout(), slot, block);
       }
     }
     const sequence_rows seq{0, n, past, blocks};
