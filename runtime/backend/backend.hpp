@@ -9,6 +9,7 @@
 
 #include "runtime/base/result.hpp"
 #include "runtime/base/types.hpp"
+#include "runtime/model/kv_type.hpp"
 #include "runtime/model/model.hpp"
 
 namespace llmos {
@@ -40,6 +41,7 @@ struct backend_limits {
   uint32_t max_context = 2048;  ///< Positions of one sequence.
   uint32_t num_blocks = 128;    ///< KV blocks in the pool.
   uint32_t block_tokens = 16;   ///< Positions of one KV block.
+  kv_type kv = kv_type::f16;    ///< How K and V are kept.
   /// CPU compute threads; 0 = as many as the affinity mask and cgroup allow.
   uint32_t num_threads = 0;
 };

@@ -42,7 +42,7 @@ private:
 };
 
 engine_rig::engine_rig(std::shared_ptr<const model> m, const std::string& backend_name,
-                       scheduler_limits limits, uint32_t num_threads)
+                       scheduler_limits limits, uint32_t num_threads, kv_type kv)
     : n_vocab_(m->hp.n_vocab),
       scheduler_(limits),
       memory_(limits.num_blocks, limits.block_tokens, "rig") {
@@ -52,6 +52,7 @@ engine_rig::engine_rig(std::shared_ptr<const model> m, const std::string& backen
                               .max_context = limits.max_context,
                               .num_blocks = limits.num_blocks,
                               .block_tokens = limits.block_tokens,
+                              .kv = kv,
                               .num_threads = num_threads};
   auto inner = make_backend(backend_name, std::move(m), device);
   if (!inner) std::fprintf(stderr, "%s\n", to_string(inner.error()).c_str());

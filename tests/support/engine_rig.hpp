@@ -25,7 +25,7 @@ struct recorded_output {
 class engine_rig {
 public:
   engine_rig(std::shared_ptr<const model> m, const std::string& backend_name,
-             scheduler_limits limits, uint32_t num_threads = 0);
+             scheduler_limits limits, uint32_t num_threads = 0, kv_type kv = kv_type::f16);
   ~engine_rig();
 
   void submit(spec_ptr spec);

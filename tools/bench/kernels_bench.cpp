@@ -4,9 +4,9 @@
 //
 // matmul/TYPE/TABLE/K/N/ROWS   rows times a matrix of K inputs and N outputs of that tensor type;
 //                              bytes: packed weights read, macs: multiply-accumulates
-// attend/TABLE/HEAD_DIM/ROWS   rows (query, head) times 4,096 keys of one head, of a pool of 64
-// heads;
-//                              bytes: K and V read, macs: of both products
+// attend/KV/TABLE/HEAD_DIM/ROWS
+//                              rows (query, head) times 4,096 keys of one of 64 heads, K and V of
+//                              that type; bytes: K and V read, macs: of both products
 //
 // KxN replaces the shape 4096x4096, whose weights no second-level cache holds: with one row the
 // rate of bytes is that of memory. A type that packs 256 inputs at a time needs K to be a multiple
@@ -88,14 +88,15 @@ void matmul(benchmark::State& state, const cpu::kernel_table& kernels, tensor_ty
 }
 
 /// Partition after partition of a long context, head after head, as a step of decoding reads them.
-void attend(benchmark::State& state, const cpu::kernel_table& kernels, uint32_t head_dim,
-            uint32_t rows) {
+void attend(benchmark::State& state, const cpu::kernel_table& kernels, kv_type kv,
+            uint32_t head_dim, uint32_t rows) {
   constexpr uint32_t context = 4096, n_partitions = context / cpu::partition_keys;
   hyperparameters hp;
   hp.n_layers = 16;
   hp.n_kv_heads = 4;
   hp.head_dim = head_dim;
   backend_limits limits;
+  limits.kv = kv;
   limits.num_blocks = context / limits.block_tokens;
   const auto pool = cpu::kv_pool::make(hp, limits).value();
   std::fill_n(pool.head(0, 0, 0), pool.size_bytes(), std::byte{0x11});
@@ -103,16 +104,19 @@ void attend(benchmark::State& state, const cpu::kernel_table& kernels, uint32_t 
   const std::vector<float> query(head_dim, 0.1f);
   const std::vector<const float*> q(rows, query.data());
   const std::vector<uint32_t> n_keys(rows, cpu::partition_keys);
-  const size_t floats = rows * (size_t{cpu::partition_keys} + head_dim + cpu::partial_extra);
-  const auto memory = cpu::mapped_memory::make(floats * sizeof(float), "scores").value();
+  std::vector<float> scores(size_t{kernels.max_attention_rows} * cpu::partition_keys);
+  std::vector<float> out(rows * size_t{head_dim + cpu::partial_extra});
+  std::vector<std::byte> codes(2 * kernels.max_attention_rows *
+                               size_t{cpu::partition_keys + 2 * head_dim});
   std::vector<const std::byte*> blocks(limits.num_blocks);
   cpu::attention_args a{};
   a.layout = &pool.layout();
   a.q = q.data();
   a.rows = rows;
   a.n_keys = n_keys.data();
-  a.scores = reinterpret_cast<float*>(memory.data());
-  a.out = a.scores + size_t{rows} * cpu::partition_keys;
+  a.scores = scores.data();
+  a.codes = codes.data();
+  a.out = out.data();
   uint32_t head = 0;
   for (auto _ : state) {
     for (uint32_t i = 0; i < limits.num_blocks; ++i) {
@@ -123,7 +127,7 @@ void attend(benchmark::State& state, const cpu::kernel_table& kernels, uint32_t 
       const uint32_t first = p * cpu::partition_keys / limits.block_tokens;
       a.blocks = blocks.data() + first;
       a.n_blocks = limits.num_blocks - first;
-      kernels.attend(a);
+      cpu::kernels_for(kv, kernels).attend(a);
     }
   }
   const double bytes = double{1} * pool.layout().bytes * limits.num_blocks;
@@ -146,14 +150,14 @@ void add_matmuls(shape s) {
   }
 }
 
-void add_attention() {
+void add_attention(kv_type kv) {
   for (const cpu::kernel_table* table : cpu::available_kernels()) {
     for (const uint32_t head_dim : {64u, 128u}) {
-      for (const uint32_t rows :
-           {1u, std::min(3u, table->max_attention_rows), table->max_attention_rows}) {
-        const auto name = std::string{"attend/"} + table->name + "/" + std::to_string(head_dim) +
-                          "/" + std::to_string(rows);
-        benchmark::RegisterBenchmark(name.c_str(), attend, *table, head_dim, rows)
+      for (const uint32_t rows : {1u, 3u, table->max_attention_rows}) {
+        if (rows > table->max_attention_rows) continue;
+        const auto name = "attend/" + std::string{name_of(kv)} + "/" + table->name + "/" +
+                          std::to_string(head_dim) + "/" + std::to_string(rows);
+        benchmark::RegisterBenchmark(name.c_str(), attend, *table, kv, head_dim, rows)
             ->Unit(benchmark::kMicrosecond);
       }
     }
@@ -188,7 +192,7 @@ int main(int argc, char** argv) {
   }
   if (shapes.empty()) shapes.push_back({4096, 4096});
   for (const shape s : shapes) add_matmuls(s);
-  add_attention();
+  for (const kv_type kv : {kv_type::f16, kv_type::q8_0}) add_attention(kv);
   benchmark::RunSpecifiedBenchmarks();
   return 0;
 }

@@ -19,6 +19,7 @@ constexpr uint32_t items_per_worker = 4;
 attention::attention(const kernel_table& kernels, const hyperparameters& hp,
                      const backend_limits& limits, uint32_t n_workers)
     : kernels_(kernels),
+      kv_kernels_(kernels_for(limits.kv, kernels)),
       hp_(hp),
       limits_(limits),
       n_workers_(n_workers),
@@ -44,9 +45,15 @@ result<std::unique_ptr<attention>> attention::make(const kernel_table& kernels,
   return out;
 }
 
+/// Of whole cache lines.
+size_t attention::code_floats() const {
+  const size_t row =
+      std::max<size_t>(ceil_div(hp_.head_dim, block_k) * act_block_bytes, partition_keys);
+  return ceil_div(2 * kernels_.max_attention_rows * row, size_t{64}) * 16;
+}
+
 size_t attention::scratch_floats() const {
-  return size_t{kernels_.max_attention_rows} * partition_keys +
-         2 * size_t{max_rows()} * partial_floats();
+  return score_floats() + code_floats() + 2 * size_t{max_rows()} * partial_floats();
 }
 
 /// One full tile at the end of the longest context; touched only as far as it is used.
@@ -58,7 +65,9 @@ size_t attention::split_floats() const {
 attention::scratch attention::scratch_of(uint32_t worker) const {
   scratch s;
   s.scores = reinterpret_cast<float*>(memory_.data()) + worker * scratch_floats();
-  s.fresh = s.scores + size_t{kernels_.max_attention_rows} * partition_keys;
+  float* codes = s.scores + score_floats();
+  s.codes = reinterpret_cast<std::byte*>(codes);
+  s.fresh = codes + code_floats();
   s.joined = s.fresh + size_t{max_rows()} * partial_floats();
   return s;
 }
@@ -173,6 +182,7 @@ void attention::attend_partition(const layer_view& v, head_tile t, uint32_t part
     blocks[x.n_blocks++] = v.pool.head(block, v.layer, t.kv_head);
   }
   x.scores = s.scores;
+  x.codes = s.codes;
   x.out = partials;
   const float* q[max_chunk_rows];
   uint32_t n_keys[max_chunk_rows];
@@ -185,7 +195,7 @@ void attention::attend_partition(const layer_view& v, head_tile t, uint32_t part
       q[r] = v.q + (t.of->first_row + query) * v.q_stride + size_t{head} * hp_.head_dim;
       n_keys[r] = std::min(t.of->first_pos + query + 1 - first_key, partition_keys);
     }
-    kernels_.attend(x);
+    kv_kernels_.attend(x);
     x.out += size_t{x.rows} * partial_floats();
   }
 }

@@ -68,9 +68,10 @@ private:
   };
   /// Private memory of one worker.
   struct scratch {
-    float* scores;  ///< [max_attention_rows][partition_keys]
-    float* fresh;   ///< [max_rows()] partials
-    float* joined;  ///< [max_rows()] partials
+    float* scores;     ///< [max_attention_rows][partition_keys]
+    std::byte* codes;  ///< As `attention_args` says.
+    float* fresh;      ///< [max_rows()] partials
+    float* joined;     ///< [max_rows()] partials
   };
 
   attention(const kernel_table& kernels, const hyperparameters& hp, const backend_limits& limits,
@@ -90,6 +91,8 @@ private:
   static uint32_t partitions_of(const tile& t) {
     return (t.first_pos + t.n_queries - 1) / partition_keys + 1;
   }
+  size_t score_floats() const { return size_t{kernels_.max_attention_rows} * partition_keys; }
+  size_t code_floats() const;
   size_t scratch_floats() const;
   size_t split_floats() const;
   uint64_t bytes() const {
@@ -111,6 +114,7 @@ private:
   void write_out(head_tile t, const float* partials, float* out) const;
 
   const kernel_table& kernels_;
+  const kv_kernels& kv_kernels_;
   const hyperparameters hp_;
   const backend_limits limits_;
   const uint32_t n_workers_;

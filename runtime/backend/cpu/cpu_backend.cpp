@@ -70,7 +70,7 @@ void cpu_backend::describe() {
   const uint32_t n = team_->size();
   info_.name = "cpu";
   info_.device = std::to_string(n) + (n == 1 ? " thread, " : " threads, ") + kernels_.name;
-  info_.numerics = "cpu-int8-v2/f16kv";
+  info_.numerics = "cpu-int8-v2/" + std::string(name_of(limits_.kv)) + "kv";
   info_.weight_bytes = weights_.memory.size();
   info_.kv_bytes = pool_.size_bytes();
 }

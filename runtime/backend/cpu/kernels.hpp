@@ -74,11 +74,20 @@ struct matmul_args {
 };
 
 /// How one KV head keeps its K and V in one block, in bytes from where the head begins there.
+///
 /// f16: K is [head_dim][block_tokens], V is [block_tokens][head_dim_padded].
+///
+/// q8_0: value = scale · (code - 128), an f16 scale for each `block_k` of head_dim, codes in quads
+/// that one step of an integer dot takes. K is a group of columns for each 16 positions, as packed
+/// weights are, codes [head_dim_padded / 4][16][4], scales [block_tokens / 16][parts][16]. V is
+/// codes [block_tokens / 4][head_dim_padded][4], scales [parts][block_tokens].
 struct kv_layout {
   uint32_t block_tokens, block_shift;     ///< 2^block_shift positions.
   uint32_t head_dim, head_dim_padded;     ///< Padded to whole vectors.
+  uint32_t parts;                         ///< ceil(head_dim / block_k)
+  uint32_t k_scales;                      ///< q8_0 only.
   uint32_t v;                             ///< Where V begins, after all of K.
+  uint32_t v_scales;                      ///< q8_0 only.
   uint32_t bytes;                         ///< Of both.
   uint32_t k_token_bytes, v_token_bytes;  ///< A position's share of them.
 };
@@ -92,12 +101,23 @@ struct attention_args {
   uint32_t n_blocks;
   uint32_t rows;
   const uint32_t* n_keys;  ///< [rows] keys of the partition that a row sees; ascending, > 0.
-  float* scores;           ///< Scratch [rows][partition_keys].
-  float* out;              ///< [rows] partials of `partial_floats(head_dim_padded)` each.
+  float* scores;           ///< Scratch [max_attention_rows][partition_keys].
+  /// Scratch of q8_0: of queries [parts] blocks of 2 · rows activation rows, then of what
+  /// multiplies V [2][max_attention_rows][partition_keys].
+  std::byte* codes;
+  float* out;  ///< [rows] partials of `partial_floats(head_dim_padded)` each.
 };
 
 /// A partial softmax: unnormalised values [head_dim_padded], then the maximum and the sum.
 constexpr uint32_t partial_extra = 16;
+
+/// What writes and reads one type of KV memory.
+struct kv_kernels {
+  /// Writes K or V of the position in place `slot` of a block; `head` is where its head begins.
+  void (*append_k)(const float* k, const kv_layout& layout, uint32_t slot, std::byte* head);
+  void (*append_v)(const float* v, const kv_layout& layout, uint32_t slot, std::byte* head);
+  void (*attend)(const attention_args&);
+};
 
 /// Everything that depends on the instruction set. All tables compute the same bits.
 struct kernel_table {
@@ -117,11 +137,7 @@ struct kernel_table {
   /// out = gate / (1 + exp(-gate)) · up.
   void (*silu_mul)(const float* gate, const float* up, uint32_t n, float* out);
 
-  /// Writes K or V of the position in place `slot` of a block; `head` is where its head begins.
-  void (*append_k)(const float* k, const kv_layout& layout, uint32_t slot, std::byte* head);
-  void (*append_v)(const float* v, const kv_layout& layout, uint32_t slot, std::byte* head);
-
-  void (*attend)(const attention_args&);
+  kv_kernels kv_f16, kv_q8_0;
 
   /// Joins the partial `next` (later keys) into `into`.
   void (*join)(float* into, const float* next, uint32_t head_dim_padded);

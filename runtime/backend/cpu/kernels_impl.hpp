@@ -376,15 +376,21 @@ void rms_norm(const float* x, const float* weight, uint32_t n, float eps, float*
   }
 }
 
+/// max|x| of 32 values; NaN and infinity come out.
+inline float largest_of(vf x0, vf x1) {
+  const vi magnitude = iset(0x7fffffff);
+  const int32_t bits =
+      ireduce_max(imax(iand(bits_of(x0), magnitude), iand(bits_of(x1), magnitude)));
+  float out;
+  __builtin_memcpy(&out, &bits, sizeof out);
+  return out;
+}
+
 /// d = max|x| / 127, code = x · (127 / max|x|) rounded to nearest even. A block whose maximum is
 /// below 1e-30 counts as zero, so that nothing overflows; NaN and infinity reach d.
-inline void quantize_block(const float* x, std::byte* block, uint32_t tile_rows, uint32_t r) {
-  const vf x0 = fload(x), x1 = fload(x + 16), magic = fset(0x1.8p23f);
-  const vi magnitude = iset(0x7fffffff);
-  const int32_t max_bits =
-      ireduce_max(imax(iand(bits_of(x0), magnitude), iand(bits_of(x1), magnitude)));
-  float max_abs;
-  __builtin_memcpy(&max_abs, &max_bits, sizeof max_abs);
+inline void quantize_block(vf x0, vf x1, std::byte* block, uint32_t tile_rows, uint32_t r) {
+  const vf magic = fset(0x1.8p23f);
+  const float max_abs = largest_of(x0, x1);
   const bool is_zero = max_abs < 1e-30f;
   const float d = is_zero ? 0.0f : max_abs / 127.0f;
   const vf inverse = fset(is_zero ? 0.0f : 127.0f / max_abs);
@@ -401,7 +407,8 @@ inline void quantize_block(const float* x, std::byte* block, uint32_t tile_rows,
 
 void quantize(const float* x, uint32_t n_blocks, std::byte* tile, uint32_t tile_rows, uint32_t r) {
   for (uint32_t b = 0; b < n_blocks; ++b) {
-    quantize_block(x + size_t{b} * block_k, tile + size_t{b} * tile_rows * act_block_bytes,
+    const float* from = x + size_t{b} * block_k;
+    quantize_block(fload(from), fload(from + 16), tile + size_t{b} * tile_rows * act_block_bytes,
                    tile_rows, r);
   }
 }
@@ -416,24 +423,6 @@ void silu_mul(const float* gate, const float* up, uint32_t n, float* out) {
 }
 
 // ---- attention ------------------------------------------------------------------------------
-
-void append_k(const float* k, const kv_layout& layout, uint32_t slot, std::byte* head) {
-  auto* column = reinterpret_cast<uint16_t*>(head) + slot;
-  for (uint32_t i = 0; i < layout.head_dim; i += 16) {
-    const uint32_t width = layout.head_dim - i < 16 ? layout.head_dim - i : 16;
-    uint16_t halves[16];
-    fstore_f16(halves, fload_n(k + i, width));
-    for (uint32_t j = 0; j < width; ++j) column[size_t{i + j} * layout.block_tokens] = halves[j];
-  }
-}
-
-void append_v(const float* v, const kv_layout& layout, uint32_t slot, std::byte* head) {
-  auto* row = reinterpret_cast<uint16_t*>(head + layout.v) + size_t{slot} * layout.head_dim_padded;
-  for (uint32_t i = 0; i < layout.head_dim; i += 16) {
-    const uint32_t width = layout.head_dim - i < 16 ? layout.head_dim - i : 16;
-    fstore_f16(row + i, fload_n(v + i, width));
-  }
-}
 
 /// The head in the block that holds a key, and the key's place there.
 inline const std::byte* head_at(const attention_args& x, uint32_t key) {
@@ -464,44 +453,6 @@ inline const std::byte* after_values(const attention_args& x, uint32_t key) {
   return later >> x.layout->block_shift < x.n_blocks ? k_share(x, later) : v_share(x, key);
 }
 
-/// Scores of R rows with G groups of 16 keys: lanes are keys, one fma per dimension.
-template <uint32_t R, uint32_t G>
-inline void score_groups(const attention_args& x, uint32_t first_group) {
-  const uint32_t head_dim = x.layout->head_dim, block_tokens = x.layout->block_tokens;
-  const uint16_t* k[G];
-  const std::byte* ahead[G];
-  const float* q[R];
-  vf acc[G][R];
-  LLMOS_UNROLL
-  for (uint32_t r = 0; r < R; ++r) q[r] = x.q[r];
-  LLMOS_UNROLL
-  for (uint32_t g = 0; g < G; ++g) {
-    const uint32_t key = (first_group + g) * 16;
-    k[g] = reinterpret_cast<const uint16_t*>(head_at(x, key)) + slot_of(x, key);
-    ahead[g] = after_keys(x, key);
-    LLMOS_UNROLL
-    for (uint32_t r = 0; r < R; ++r) acc[g][r] = fset(0.0f);
-  }
-  for (uint32_t d = 0; d < head_dim; ++d) {
-    LLMOS_UNROLL
-    for (uint32_t g = 0; g < G; ++g) {
-      const vf keys = fload_f16(k[g]);
-      if (d % 2 == 0) __builtin_prefetch(ahead[g] + 32 * d);
-      k[g] += block_tokens;
-      LLMOS_UNROLL
-      for (uint32_t r = 0; r < R; ++r) {
-        acc[g][r] = ffma(keys, fset(q[r][d]), acc[g][r]);
-      }
-    }
-  }
-  LLMOS_UNROLL
-  for (uint32_t r = 0; r < R; ++r) {
-    float* scores = x.scores + r * partition_keys + first_group * 16;
-    LLMOS_UNROLL
-    for (uint32_t g = 0; g < G; ++g) fstore(scores + 16 * g, acc[g][r]);
-  }
-}
-
 /// Scores of one row → exp(score - max); returns {max, sum} into out.
 inline void softmax_row(float* scores, uint32_t n, float* out) {
   const vf lowest = fset(-__builtin_inff());
@@ -520,55 +471,6 @@ inline void softmax_row(float* scores, uint32_t n, float* out) {
   out[1] = reduce_add(sum);
 }
 
-/// values[r, d … d + 16·V) = Σ over the keys that row r sees, ascending.
-template <uint32_t R, uint32_t V>
-inline void value_columns(const attention_args& x, uint32_t d, size_t out_stride) {
-  const uint32_t n_common = x.n_keys[0], n_all = x.n_keys[R - 1];
-  const uint32_t row = x.layout->head_dim_padded;
-  vf acc[R][V];
-  LLMOS_UNROLL
-  for (uint32_t r = 0; r < R; ++r) {
-    LLMOS_UNROLL
-    for (uint32_t i = 0; i < V; ++i) acc[r][i] = fset(0.0f);
-  }
-  for (uint32_t key = 0; key < n_all;) {
-    const auto* values = reinterpret_cast<const uint16_t*>(head_at(x, key) + x.layout->v);
-    const uint16_t* v = values + size_t{slot_of(x, key)} * row + d;
-    const auto* ahead = reinterpret_cast<const uint16_t*>(after_values(x, key)) + d;
-    const uint32_t end = key + 16 < n_all ? key + 16 : n_all;
-    for (; key < end && key < n_common; ++key, v += row, ahead += row) {
-      LLMOS_UNROLL
-      for (uint32_t i = 0; i < V; i += 2) __builtin_prefetch(ahead + 16 * i);
-      LLMOS_UNROLL
-      for (uint32_t i = 0; i < V; ++i) {
-        const vf value = fload_f16(v + 16 * i);
-        LLMOS_UNROLL
-        for (uint32_t r = 0; r < R; ++r) {
-          acc[r][i] = ffma(value, fset(x.scores[r * partition_keys + key]), acc[r][i]);
-        }
-      }
-    }
-    for (; key < end; ++key, v += row) {  // the causal edge
-      LLMOS_UNROLL
-      for (uint32_t r = 0; r < R; ++r) {
-        if (x.n_keys[r] <= key) continue;
-        LLMOS_UNROLL
-        for (uint32_t i = 0; i < V; ++i) {
-          acc[r][i] =
-              ffma(fload_f16(v + 16 * i), fset(x.scores[r * partition_keys + key]), acc[r][i]);
-        }
-      }
-    }
-  }
-  LLMOS_UNROLL
-  for (uint32_t r = 0; r < R; ++r) {
-    LLMOS_UNROLL
-    for (uint32_t i = 0; i < V; ++i) {
-      fstore(x.out + r * out_stride + d + 16 * i, acc[r][i]);
-    }
-  }
-}
-
 /// Largest power of two ≤ n, at most `most`.
 constexpr uint32_t power_of_two(uint32_t n, uint32_t most) {
   uint32_t p = 1;
@@ -576,33 +478,30 @@ constexpr uint32_t power_of_two(uint32_t n, uint32_t most) {
   return p;
 }
 
-template <uint32_t R>
-void attend_rows(const attention_args& x) {
-  constexpr uint32_t G = power_of_two(score_vectors / R, 4);
-  constexpr uint32_t V = power_of_two(value_vectors / R, 4);
-  const uint32_t n_groups = (x.n_keys[R - 1] + 15) / 16;
-  uint32_t group = 0;
-  for (; group + G <= n_groups; group += G) score_groups<R, G>(x, group);
-  for (; group < n_groups; ++group) score_groups<R, 1>(x, group);
+#include "runtime/backend/cpu/kv_f16.hpp"
 
+#include "runtime/backend/cpu/kv_q8_0.hpp"
+
+template <class Kv, uint32_t R>
+void attend_rows(const attention_args& x) {
   const uint32_t width = x.layout->head_dim_padded;
   const size_t out_stride = width + partial_extra;
+  Kv::template scores<R>(x);
   for (uint32_t r = 0; r < R; ++r) {
     softmax_row(x.scores + r * partition_keys, x.n_keys[r], x.out + r * out_stride + width);
   }
-  uint32_t d = 0;
-  for (; d + 16 * V <= width; d += 16 * V) value_columns<R, V>(x, d, out_stride);
-  for (; d < width; d += 16) value_columns<R, 1>(x, d, out_stride);
+  Kv::template values<R>(x, out_stride);
 }
 
-template <uint32_t... R>
+template <class Kv, uint32_t... R>
 void attend_any(const attention_args& x) {
-  static_cast<void>(((x.rows == R && (attend_rows<R>(x), true)) || ...));
+  static_cast<void>(((x.rows == R && (attend_rows<Kv, R>(x), true)) || ...));
 }
+template <class Kv>
 void attend(const attention_args& x) {
-  if constexpr (max_attention_rows == 8) return attend_any<1, 2, 3, 4, 5, 6, 7, 8>(x);
-  if constexpr (max_attention_rows == 4) return attend_any<1, 2, 3, 4>(x);
-  if constexpr (max_attention_rows == 2) return attend_any<1, 2>(x);
+  if constexpr (max_attention_rows == 8) return attend_any<Kv, 1, 2, 3, 4, 5, 6, 7, 8>(x);
+  if constexpr (max_attention_rows == 4) return attend_any<Kv, 1, 2, 3, 4>(x);
+  if constexpr (max_attention_rows == 2) return attend_any<Kv, 1, 2>(x);
 }
 
 void join(float* into, const float* next, uint32_t head_dim_padded) {
@@ -632,6 +531,11 @@ struct vector_matmul {
   static void run(const matmul_args& x) { matmul<F, max_rows>(x); }
 };
 
+template <class Kv>
+constexpr kv_kernels kv_table() {
+  return {Kv::append_k, Kv::append_v, attend<Kv>};
+}
+
 template <template <class> class M = vector_matmul>
 constexpr kernel_table make_table(const char* name, uint32_t tile_rows = max_rows) {
   return {name,
@@ -644,9 +548,8 @@ constexpr kernel_table make_table(const char* name, uint32_t tile_rows = max_row
           rms_norm,
           quantize,
           silu_mul,
-          append_k,
-          append_v,
-          attend,
+          kv_table<f16_kv>(),
+          kv_table<q8_0_kv>(),
           join,
           finish,
           exp_all};

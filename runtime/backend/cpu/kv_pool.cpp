@@ -8,14 +8,30 @@ namespace llmos::cpu {
 
 namespace {
 
+constexpr uint32_t half_bytes = sizeof(uint16_t);
+
+/// Offsets of what holds K and V.
+void place(kv_type type, kv_layout& l) {
+  if (type == kv_type::f16) {
+    l.v = l.block_tokens * l.head_dim * half_bytes;
+    l.bytes = l.v + l.block_tokens * l.head_dim_padded * half_bytes;
+    return;
+  }
+  l.parts = ceil_div(l.head_dim, block_k);
+  l.k_scales = l.block_tokens * l.head_dim_padded;
+  l.v = l.k_scales + l.block_tokens * l.parts * half_bytes;
+  l.v_scales = l.v + l.block_tokens * l.head_dim_padded;
+  const uint32_t end = l.v_scales + l.block_tokens * l.parts * half_bytes;
+  l.bytes = ceil_div(end, 64u) * 64;  // codes of K begin a cache line
+}
+
 kv_layout layout_for(const hyperparameters& hp, const backend_limits& limits) {
   kv_layout l{};
   l.block_tokens = limits.block_tokens;
   l.block_shift = static_cast<uint32_t>(std::countr_zero(limits.block_tokens));
   l.head_dim = hp.head_dim;
   l.head_dim_padded = padded_head_dim(hp);
-  l.v = l.block_tokens * l.head_dim * sizeof(uint16_t);
-  l.bytes = l.v + l.block_tokens * l.head_dim_padded * sizeof(uint16_t);
+  place(limits.kv, l);
   l.k_token_bytes = l.v / l.block_tokens;
   l.v_token_bytes = (l.bytes - l.v) / l.block_tokens;
   return l;

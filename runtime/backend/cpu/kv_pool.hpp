@@ -39,6 +39,11 @@ private:
   size_t block_bytes_ = 0;
 };
 
+/// What writes and reads that type.
+inline const kv_kernels& kernels_for(kv_type type, const kernel_table& table) {
+  return type == kv_type::f16 ? table.kv_f16 : table.kv_q8_0;
+}
+
 /// head_dim rounded up to whole vectors.
 inline uint32_t padded_head_dim(const hyperparameters& hp) {
   return (hp.head_dim + 15) / 16 * 16;

@@ -39,6 +39,7 @@ step::step(const parts& p)
     : p_(p),
       hp_(p.m.hp),
       kernels_(p.kernels),
+      kv_kernels_(kernels_for(p.limits.kv, p.kernels)),
       rows_per_fill_(std::max(8u, p.kernels.max_rows)),
       seq_of_row_(p.limits.max_rows),
       own_filled_(p.n_workers) {
@@ -349,12 +350,12 @@ void step::place_head(const layer_weights& w, uint32_t layer, head_unit::of matr
   const uint32_t n_slots = p_.limits.block_tokens, slot = pos % n_slots;
   std::byte* block = p_.pool.head(seq.blocks[pos / n_slots], layer, head);
   if (matrix == head_unit::of::v) {
-    return kernels_.append_v(x + q_width() + kv_width(), p_.pool.layout(), slot, block);
+    return kv_kernels_.append_v(x + q_width() + kv_width(), p_.pool.layout(), slot, block);
   }
   x += q_width();
   if (!w.k_norm.empty()) kernels_.rms_norm(x, w.k_norm.data(), dim, hp_.rms_eps, x);
   rotate(x, pos);
-  kernels_.append_k(x, p_.pool.layout(), slot, block);
+  kv_kernels_.append_k(x, p_.pool.layout(), slot, block);
 }
 
 void step::rotate(float* head, uint32_t pos) const {

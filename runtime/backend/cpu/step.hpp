@@ -163,6 +163,7 @@ private:
   const parts p_;
   const hyperparameters hp_;
   const kernel_table& kernels_;
+  const kv_kernels& kv_kernels_;
   /// Rows that one item norms or quantises; whole tiles, so that no cache line has two writers.
   const uint32_t rows_per_fill_;
   rope_table rope_;

@@ -1,9 +1,11 @@
 #include "runtime/backend/reference/ops.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
 #include "runtime/base/check.hpp"
+#include "runtime/base/half.hpp"
 
 namespace llmos::reference {
 
@@ -65,6 +67,18 @@ void rotate(std::span<float> head, const rope_table& table, size_t pos, rope_sty
     const float turned = x * c - y * s;
     y = x * s + y * c;
     x = turned;
+  }
+}
+
+void round_to_q8_0(std::span<float> x) {
+  for (; !x.empty(); x = x.subspan(std::min<size_t>(x.size(), 32))) {
+    const auto part = x.first(std::min<size_t>(x.size(), 32));
+    float most = 0.0f;
+    for (const float y : part) most = std::max(most, std::abs(y));
+    const bool is_zero = most < 1e-30f;
+    const float d = half_to_float(float_to_half(is_zero ? 0.0f : most / 127.0f));
+    const float inverse = is_zero ? 0.0f : 127.0f / most;
+    for (float& y : part) y = d * std::nearbyint(y * inverse);
   }
 }
 

@@ -51,6 +51,10 @@ void rms_norm(std::span<float> out, std::span<const float> x, std::span<const fl
 /// Rotates the first 2 · n_pairs dimensions of one head by the angles of position `pos`.
 void rotate(std::span<float> head, const rope_table& table, size_t pos, rope_style style);
 
+/// x = what Q8_0 keeps of it: of each 32 values (the last may be fewer) an f16 scale d = max|x| /
+/// 127 and integer codes x · 127 / max|x|, ties to even; all zero where the maximum is below 1e-30.
+void round_to_q8_0(std::span<float> x);
+
 /// x = softmax(x).
 void softmax(std::span<float> x);
 

@@ -116,6 +116,7 @@ reference_backend::reference_backend(std::shared_ptr<const model> m, const backe
   info_.name = "reference";
   info_.device = std::to_string(n_threads_) + " threads, scalar float32";
   info_.numerics = "reference-f32";
+  if (limits_.kv != kv_type::f16) info_.numerics += "/" + std::string(name_of(limits_.kv)) + "kv";
   for (const tensor_info& t : model_->file->tensors()) {
     info_.weight_bytes += t.n_elements() * sizeof(float);
   }
@@ -182,7 +183,8 @@ void reference_backend::attention(const layer_weights& w, size_t layer, const st
   add_to_residual(h_, n_rows);
 }
 
-/// Norms (qwen3) and rotates one row's Q and K, and writes its K and V into their block.
+/// Norms (qwen3) and rotates one row's Q and K, and writes its K and V into their block, as floats
+/// of the values that the KV type can hold; for f16 all of them.
 void reference_backend::place_in_context(const layer_weights& w, size_t layer,
                                          const sequence_rows& seq, size_t i) {
   const size_t row = seq.first_row + i;
@@ -200,6 +202,12 @@ void reference_backend::place_in_context(const layer_weights& w, size_t layer,
   const auto v = std::span(new_v_).subspan(row * kv_width(), kv_width());
   finish(std::span(q_).subspan(row * q_width, q_width), w.q_norm);
   finish(k, w.k_norm);
+  if (limits_.kv == kv_type::q8_0) {
+    for (size_t at = 0; at < kv_width(); at += dim) {
+      reference::round_to_q8_0(k.subspan(at, dim));
+      reference::round_to_q8_0(v.subspan(at, dim));
+    }
+  }
   const auto slot = static_cast<ptrdiff_t>(kv_offset(layer, seq, pos));
   std::copy(k.begin(), k.end(), k_.begin() + slot);
   std::copy(v.begin(), v.end(), v_.begin() + slot);

@@ -104,15 +104,24 @@ bool same_bits(std::span<const float> a, std::span<const float> b) {
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size_bytes()) == 0;
 }
 
-/// Runs `body` for each backend of this machine.
+/// Runs `body` for each backend of this machine with each KV type.
 template <class F>
 void for_each_backend(const F& body) {
   for (const std::string& name : backend_names()) {
     CAPTURE(name);
-    const auto b = make_backend(name, small_model(), limits).value();
-    CHECK(b->info().name == name);
-    CHECK_FALSE(b->info().numerics.empty());
-    body(*b);
+    std::string f16_numerics;
+    for (const kv_type kv : {kv_type::f16, kv_type::q8_0}) {
+      CAPTURE(name_of(kv));
+      backend_limits l = limits;
+      l.kv = kv;
+      const auto b = make_backend(name, small_model(), l).value();
+      CHECK(b->info().name == name);
+      CHECK(b->limits().kv == kv);
+      CHECK_FALSE(b->info().numerics.empty());
+      CHECK(b->info().numerics != f16_numerics);
+      f16_numerics = b->info().numerics;
+      body(*b);
+    }
   }
 }
 
@@ -268,8 +277,9 @@ TEST_SUITE("runtime.backend.conformance") {
 
   TEST_CASE("random mixes of arriving, forked and preempted sequences do not change a bit") {
     for_each_backend([&](backend& b) {
-      const int most = b.info().name == "reference" ? 20 : 200;
-      const int n_mixes = test::is_sanitized() ? most / 10 : most;
+      const bool is_f16 = b.limits().kv == kv_type::f16;
+      const int most = b.info().name == "reference" ? (is_f16 ? 20 : 5) : 200;
+      const int n_mixes = test::is_sanitized() ? std::max(1, most / 10) : most;
       for (int mix = 0; mix < n_mixes; ++mix) {
         CAPTURE(mix);
         test::splitmix64 rng(1000 + static_cast<uint64_t>(mix));

@@ -69,17 +69,22 @@ TEST_SUITE("runtime.backend.random_models") {
       for (const auto& random : test::random_models()) {
         const auto& shape = random.shape;
         if (test::is_sanitized() && shape.seed % 4 != 0) continue;
-        CAPTURE(name);
-        CAPTURE(random.name);
         const auto m = test::make_random_model(shape);
-        const auto base = make_backend("reference", m, limits).value();
-        const auto other = make_backend(name, m, limits).value();
-        const auto tokens = random_tokens(256, shape.seed, m->hp.n_vocab);
-        const auto d = compare(*base, *other, tokens, {.window_tokens = 256}).value();
-        CHECK(d.num_positions == 256);
         const bool is_float = info_of(shape.type).block_elems == 1;
-        CHECK(d.mean_kl() < (is_float ? kl_max_float : kl_max_quantised));
-        CHECK(d.mean_kl() > -1e-6);
+        for (const kv_type kv : {kv_type::f16, kv_type::q8_0}) {
+          CAPTURE(name);
+          CAPTURE(random.name);
+          CAPTURE(name_of(kv));
+          backend_limits l = limits;
+          l.kv = kv;
+          const auto base = make_backend("reference", m, l).value();
+          const auto other = make_backend(name, m, l).value();
+          const auto tokens = random_tokens(256, shape.seed, m->hp.n_vocab);
+          const auto d = compare(*base, *other, tokens, {.window_tokens = 256}).value();
+          CHECK(d.num_positions == 256);
+          CHECK(d.mean_kl() < (is_float ? kl_max_float : kl_max_quantised));
+          CHECK(d.mean_kl() > -1e-6);
+        }
       }
     }
   }

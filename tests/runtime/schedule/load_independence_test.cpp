@@ -41,6 +41,7 @@ std::shared_ptr<const model> random_weights() {
 struct mix {
   std::mt19937 rng;
   uint32_t n_vocab;
+  kv_type kv;
 
   uint32_t pick(uint32_t n) { return static_cast<uint32_t>(rng() % n); }
 
@@ -88,13 +89,13 @@ recorded_output alone(engine_rig& rig, const spec_ptr& s, uint64_t id) {
 }
 
 /// The same request cut into prefill chunks of every size.
-void check_chunks(const std::shared_ptr<const model>& m, const spec_ptr& target,
+void check_chunks(const std::shared_ptr<const model>& m, kv_type kv, const spec_ptr& target,
                   const recorded_output& want) {
   for (const uint32_t chunk : {1u, 7u, 64u, 512u}) {
     CAPTURE(chunk);
     auto limits = roomy();
     limits.max_prefill_chunk = chunk;
-    engine_rig rig{m, "cpu", limits};
+    engine_rig rig{m, "cpu", limits, 0, kv};
     CHECK(alone(rig, target, 1) == want);
   }
 }
@@ -102,7 +103,7 @@ void check_chunks(const std::shared_ptr<const model>& m, const spec_ptr& target,
 /// The same request among fifteen others, some of which begin like it.
 void check_batch(const std::shared_ptr<const model>& m, mix& r, const spec_ptr& target,
                  uint32_t family, const recorded_output& want) {
-  engine_rig rig{m, "cpu", roomy()};
+  engine_rig rig{m, "cpu", roomy(), 0, r.kv};
   const auto place = r.pick(16);
   for (uint32_t i = 0; i < 16; ++i) {
     if (i == place) {
@@ -125,7 +126,7 @@ void check_preemption(const std::shared_ptr<const model>& m, mix& r, const spec_
   const auto at_the_end = (target->num_prompt + target->sampling.max_tokens + 15) / 16;
   limits.num_blocks = std::max(at_the_end, reserved + 1);
   const auto older = 16 * (limits.num_blocks - reserved) - 3;
-  engine_rig rig{m, "cpu", limits};
+  engine_rig rig{m, "cpu", limits, 0, r.kv};
   rig.submit(r.spec(100, r.prompt(older, 5000), 10));
   rig.submit(target);
   rig.run();
@@ -138,7 +139,7 @@ void check_speculation(const std::shared_ptr<const model>& m, mix& r, const spec
                        const recorded_output& want) {
   auto limits = roomy();
   limits.max_step_drafts = 16;
-  engine_rig rig{m, "cpu", limits};
+  engine_rig rig{m, "cpu", limits, 0, r.kv};
   CHECK(alone(rig, target, 1) == want);
   rig.submit(with_id(target, 2));
   for (uint32_t i = 0; i < 3; ++i) rig.submit(r.spec(100 + i, r.repetition(60, 9), 20));
@@ -146,20 +147,22 @@ void check_speculation(const std::shared_ptr<const model>& m, mix& r, const spec
   CHECK(rig.output.at(2) == want);
 }
 
-/// One seeded mix: the same request in every way that load can touch it.
+/// One seeded mix: the same request in every way that load can touch it. KV types take turns.
 void check_mix(const std::shared_ptr<const model>& m, uint32_t seed, uint32_t prompt_max,
                uint32_t new_tokens) {
+  const kv_type kv = seed % 2 == 0 ? kv_type::f16 : kv_type::q8_0;
   CAPTURE(seed);
-  mix r{std::mt19937{seed}, m->hp.n_vocab};
+  CAPTURE(name_of(kv));
+  mix r{std::mt19937{seed}, m->hp.n_vocab, kv};
   const auto family = r.pick(1000);
   const auto length = 1 + r.pick(prompt_max);
   const auto target = r.spec(1, r.prompt(length, family), new_tokens);
-  engine_rig plain{m, "cpu", roomy(), 1};
+  engine_rig plain{m, "cpu", roomy(), 1, kv};
   const auto want = alone(plain, target, 1);
   REQUIRE(want.tokens.size() == new_tokens);
   CHECK(alone(plain, target, 2) == want);  // from the prefix that the first run left behind
   CHECK(plain.cached.at(2) == (length - 1) / 16 * 16);
-  check_chunks(m, target, want);
+  check_chunks(m, kv, target, want);
   check_batch(m, r, target, family, want);
   check_preemption(m, r, target, want);
   check_speculation(m, r, target, want);
@@ -171,7 +174,7 @@ uint64_t check_repetitions(const std::shared_ptr<const model>& m, uint32_t seed,
                            float temperature) {
   CAPTURE(seed);
   CAPTURE(temperature);
-  mix r{std::mt19937{seed}, m->hp.n_vocab};
+  mix r{std::mt19937{seed}, m->hp.n_vocab, kv_type::f16};
   std::vector<spec_ptr> specs;
   for (uint64_t id = 1; id <= 4; ++id) {
     auto s = std::make_shared<sequence_spec>(

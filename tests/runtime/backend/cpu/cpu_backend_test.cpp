@@ -22,7 +22,8 @@ namespace {
 
 constexpr uint32_t context = 320;  // two attention partitions
 
-backend_limits small_limits(uint32_t num_threads = 1, uint32_t block_tokens = 16) {
+backend_limits small_limits(uint32_t num_threads = 1, uint32_t block_tokens = 16,
+                            kv_type kv = kv_type::f16) {
   backend_limits l;
   l.max_rows = context;
   l.max_logits = context;
@@ -30,6 +31,7 @@ backend_limits small_limits(uint32_t num_threads = 1, uint32_t block_tokens = 16
   l.max_context = context;
   l.num_blocks = 4 * context / block_tokens;
   l.block_tokens = block_tokens;
+  l.kv = kv;
   l.num_threads = num_threads;
   return l;
 }
@@ -112,6 +114,24 @@ TEST_SUITE("runtime.backend.cpu.cpu_backend") {
     CHECK(same_bits(all_logits(m, small_limits(2), tokens, 1), want));
   }
 
+  TEST_CASE("the same with K and V as q8_0, which gives other logits") {
+    const auto m = test::make_random_model({});
+    const auto tokens = random_tokens(context - 3, m->hp.n_vocab);
+    const auto limits = [](uint32_t num_threads, uint32_t block_tokens) {
+      return small_limits(num_threads, block_tokens, kv_type::q8_0);
+    };
+    const auto want = all_logits(m, limits(1, 16), tokens, context);
+    CHECK_FALSE(same_bits(all_logits(m, small_limits(), tokens, context), want));
+    for (const cpu::kernel_table* table : cpu::available_kernels()) {
+      CAPTURE(table->name);
+      const std::string name = table->name;
+      const test::scoped_cpu set(name.substr(0, name.find('-')));
+      CHECK(same_bits(all_logits(m, limits(2, 16), tokens, 64), want));
+      CHECK(same_bits(all_logits(m, limits(3, 64), tokens, 50), want));
+    }
+    CHECK(same_bits(all_logits(m, limits(2, 16), tokens, 1), want));
+  }
+
   TEST_CASE("a sequence gives the same bits alone and among others, on shared and copied blocks") {
     const auto m = test::make_random_model({.n_layers = 3});
     const backend_limits limits = small_limits(2);
@@ -151,13 +171,17 @@ TEST_SUITE("runtime.backend.cpu.cpu_backend") {
                                             .head_dim = 18,
                                             .n_ff = 77,
                                             .n_vocab = 33});
-    const backend_limits limits = small_limits(2);
     const auto tokens = random_tokens(300, m->hp.n_vocab);
-    const auto got = all_logits(m, limits, tokens, 60);
-    auto reference = make_reference_backend(m, limits);
-    REQUIRE(reference.ok());
-    const auto want = run_chunks(**reference, tokens, 60, block_range(0, limits));
-    CHECK(mean_kl(want, got, m->hp.n_vocab) < 1e-5);  // float16 K and V are all that differs
+    for (const kv_type kv : {kv_type::f16, kv_type::q8_0}) {
+      CAPTURE(name_of(kv));
+      const backend_limits limits = small_limits(2, 16, kv);
+      const auto got = all_logits(m, limits, tokens, 60);
+      auto reference = make_reference_backend(m, limits);
+      REQUIRE(reference.ok());
+      const auto want = run_chunks(**reference, tokens, 60, block_range(0, limits));
+      // K and V of 16 bits are all that differs, or for q8_0 what multiplies them.
+      CHECK(mean_kl(want, got, m->hp.n_vocab) < 1e-5);
+    }
   }
 
   TEST_CASE("an embedding far wider than all else fits the scratch memory") {
@@ -170,7 +194,7 @@ TEST_SUITE("runtime.backend.cpu.cpu_backend") {
 
   TEST_CASE("a step allocates nothing") {
     const auto m = test::make_random_model({});
-    const backend_limits limits = small_limits(2);
+    const backend_limits limits = small_limits(2, 16, kv_type::q8_0);
     auto b = make_cpu_backend(m, limits);
     REQUIRE(b.ok());
     const auto tokens = random_tokens(context, m->hp.n_vocab);
@@ -253,5 +277,11 @@ TEST_SUITE("runtime.backend.cpu.cpu_backend") {
     CHECK(info.numerics == "cpu-int8-v2/f16kv");
     CHECK(info.kv_bytes == uint64_t{small_limits().num_blocks} * 16384);
     CHECK(info.weight_bytes > 0);
+
+    auto smaller = make_cpu_backend(m, small_limits(2, 16, kv_type::q8_0));
+    REQUIRE(smaller.ok());
+    CHECK((*smaller)->info().numerics == "cpu-int8-v2/q8_0kv");
+    // 2 layers · 2 KV heads · 2 · 16 tokens · (64 codes + 2 scales)
+    CHECK((*smaller)->info().kv_bytes == uint64_t{small_limits().num_blocks} * 8704);
   }
 }

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "runtime/base/half.hpp"
 #include "tests/support/splitmix64.hpp"
 
 using namespace llmos;
@@ -88,6 +89,23 @@ TEST_SUITE("runtime.backend.reference.ops") {
       rotate(head, quarter_turns, 1, r.style);
       CHECK(head == r.want);
     }
+  }
+
+  TEST_CASE("q8_0 keeps 255 steps of the largest of each 32 values") {
+    std::vector<float> x(40, 0.0f);
+    x[0] = -254.0f;  // d = 2
+    x[1] = 3.1f;
+    x[2] = 0.9f;
+    x[32] = 12.7f;  // the second part has eight values; d = 0.1 in 16 bits
+    x[33] = 0.26f;
+    round_to_q8_0(x);
+    const float tenth = half_to_float(float_to_half(0.1f));
+    CHECK(x[0] == -254.0f);
+    CHECK(x[1] == 4.0f);
+    CHECK(x[2] == 0.0f);
+    CHECK(x[32] == 127 * tenth);
+    CHECK(x[33] == 3 * tenth);
+    CHECK(std::all_of(x.begin() + 34, x.end(), [](float y) { return y == 0.0f; }));
   }
 
   TEST_CASE("softmax keeps ratios, sums to 1 and stands large numbers") {

@@ -1,0 +1,130 @@
+#pragma once
+
+// Attention over K and V in f16: floats against floats, one fma each. Included by kernels_impl.hpp,
+// inside the same anonymous namespace.
+
+/// Scores of R rows with G groups of 16 keys: lanes are keys, one fma per dimension.
+template <uint32_t R, uint32_t G>
+inline void score_groups(const attention_args& x, uint32_t first_group) {
+  const uint32_t head_dim = x.layout->head_dim, block_tokens = x.layout->block_tokens;
+  const uint16_t* k[G];
+  const std::byte* ahead[G];
+  const float* q[R];
+  vf acc[G][R];
+  LLMOS_UNROLL
+  for (uint32_t r = 0; r < R; ++r) q[r] = x.q[r];
+  LLMOS_UNROLL
+  for (uint32_t g = 0; g < G; ++g) {
+    const uint32_t key = (first_group + g) * 16;
+    k[g] = reinterpret_cast<const uint16_t*>(head_at(x, key)) + slot_of(x, key);
+    ahead[g] = after_keys(x, key);
+    LLMOS_UNROLL
+    for (uint32_t r = 0; r < R; ++r) acc[g][r] = fset(0.0f);
+  }
+  for (uint32_t d = 0; d < head_dim; ++d) {
+    LLMOS_UNROLL
+    for (uint32_t g = 0; g < G; ++g) {
+      const vf keys = fload_f16(k[g]);
+      if (d % 2 == 0) __builtin_prefetch(ahead[g] + 32 * d);
+      k[g] += block_tokens;
+      LLMOS_UNROLL
+      for (uint32_t r = 0; r < R; ++r) {
+        acc[g][r] = ffma(keys, fset(q[r][d]), acc[g][r]);
+      }
+    }
+  }
+  LLMOS_UNROLL
+  for (uint32_t r = 0; r < R; ++r) {
+    float* scores = x.scores + r * partition_keys + first_group * 16;
+    LLMOS_UNROLL
+    for (uint32_t g = 0; g < G; ++g) fstore(scores + 16 * g, acc[g][r]);
+  }
+}
+
+/// values[r, d … d + 16·V) = Σ over the keys that row r sees, ascending.
+template <uint32_t R, uint32_t V>
+inline void value_columns(const attention_args& x, uint32_t d, size_t out_stride) {
+  const uint32_t n_common = x.n_keys[0], n_all = x.n_keys[R - 1];
+  const uint32_t row = x.layout->head_dim_padded;
+  vf acc[R][V];
+  LLMOS_UNROLL
+  for (uint32_t r = 0; r < R; ++r) {
+    LLMOS_UNROLL
+    for (uint32_t i = 0; i < V; ++i) acc[r][i] = fset(0.0f);
+  }
+  for (uint32_t key = 0; key < n_all;) {
+    const auto* values = reinterpret_cast<const uint16_t*>(head_at(x, key) + x.layout->v);
+    const uint16_t* v = values + size_t{slot_of(x, key)} * row + d;
+    const auto* ahead = reinterpret_cast<const uint16_t*>(after_values(x, key)) + d;
+    const uint32_t end = key + 16 < n_all ? key + 16 : n_all;
+    for (; key < end && key < n_common; ++key, v += row, ahead += row) {
+      LLMOS_UNROLL
+      for (uint32_t i = 0; i < V; i += 2) __builtin_prefetch(ahead + 16 * i);
+      LLMOS_UNROLL
+      for (uint32_t i = 0; i < V; ++i) {
+        const vf value = fload_f16(v + 16 * i);
+        LLMOS_UNROLL
+        for (uint32_t r = 0; r < R; ++r) {
+          acc[r][i] = ffma(value, fset(x.scores[r * partition_keys + key]), acc[r][i]);
+        }
+      }
+    }
+    for (; key < end; ++key, v += row) {  // the causal edge
+      LLMOS_UNROLL
+      for (uint32_t r = 0; r < R; ++r) {
+        if (x.n_keys[r] <= key) continue;
+        LLMOS_UNROLL
+        for (uint32_t i = 0; i < V; ++i) {
+          acc[r][i] =
+              ffma(fload_f16(v + 16 * i), fset(x.scores[r * partition_keys + key]), acc[r][i]);
+        }
+      }
+    }
+  }
+  LLMOS_UNROLL
+  for (uint32_t r = 0; r < R; ++r) {
+    LLMOS_UNROLL
+    for (uint32_t i = 0; i < V; ++i) {
+      fstore(x.out + r * out_stride + d + 16 * i, acc[r][i]);
+    }
+  }
+}
+
+struct f16_kv {
+  static void append_k(const float* k, const kv_layout& layout, uint32_t slot, std::byte* head) {
+    auto* column = reinterpret_cast<uint16_t*>(head) + slot;
+    for (uint32_t i = 0; i < layout.head_dim; i += 16) {
+      const uint32_t width = layout.head_dim - i < 16 ? layout.head_dim - i : 16;
+      uint16_t halves[16];
+      fstore_f16(halves, fload_n(k + i, width));
+      for (uint32_t j = 0; j < width; ++j) column[size_t{i + j} * layout.block_tokens] = halves[j];
+    }
+  }
+
+  static void append_v(const float* v, const kv_layout& layout, uint32_t slot, std::byte* head) {
+    auto* row =
+        reinterpret_cast<uint16_t*>(head + layout.v) + size_t{slot} * layout.head_dim_padded;
+    for (uint32_t i = 0; i < layout.head_dim; i += 16) {
+      const uint32_t width = layout.head_dim - i < 16 ? layout.head_dim - i : 16;
+      fstore_f16(row + i, fload_n(v + i, width));
+    }
+  }
+
+  template <uint32_t R>
+  static void scores(const attention_args& x) {
+    constexpr uint32_t G = power_of_two(score_vectors / R, 4);
+    const uint32_t n_groups = (x.n_keys[R - 1] + 15) / 16;
+    uint32_t group = 0;
+    for (; group + G <= n_groups; group += G) score_groups<R, G>(x, group);
+    for (; group < n_groups; ++group) score_groups<R, 1>(x, group);
+  }
+
+  template <uint32_t R>
+  static void values(const attention_args& x, size_t out_stride) {
+    constexpr uint32_t V = power_of_two(value_vectors / R, 4);
+    const uint32_t width = x.layout->head_dim_padded;
+    uint32_t d = 0;
+    for (; d + 16 * V <= width; d += 16 * V) value_columns<R, V>(x, d, out_stride);
+    for (; d < width; d += 16) value_columns<R, 1>(x, d, out_stride);
+  }
+};
