@@ -68,6 +68,8 @@ std::vector<config_key> keys_of(node_config& x) {
        "Longest prompt and answer together; 0 = what the model was trained for, at most 8192."},
       {"engine.block_tokens", &x.engine.block_tokens, {16, 256}, "tokens",
        "Positions in a block of KV memory, unit of paging and prefix sharing: a power of two."},
+      {"engine.kv_type", &x.engine.kv_type, {.choices = {"f16", "q8_0"}}, "",
+       "How K and V are kept. q8_0 takes about half the memory and rounds them to 8 bits."},
       {"engine.kv_bytes", &x.engine.kv_bytes, {0, 1125899906842624.0}, "bytes",
        "KV memory of an engine; 0 = four full contexts, at most a quarter of free memory."},
       {"engine.step_tokens", &x.engine.step_tokens, {1, 65536}, "tokens",

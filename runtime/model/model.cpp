@@ -203,11 +203,11 @@ result<std::shared_ptr<const model>> load_model(std::shared_ptr<const gguf_file>
   return std::shared_ptr<const model>(std::move(m));
 }
 
-memory_need need_of(const model& m) {
+memory_need need_of(const model& m, kv_type kv) {
   memory_need need;
   for (const tensor_info& t : m.file->tensors()) need.weights_bytes += t.n_bytes;
   need.kv_bytes_per_token =
-      uint64_t{2} * m.hp.n_layers * m.hp.n_kv_heads * m.hp.head_dim * sizeof(uint16_t);
+      uint64_t{2} * m.hp.n_layers * m.hp.n_kv_heads * kv_head_bytes(kv, m.hp.head_dim);
   return need;
 }
 

@@ -7,6 +7,7 @@
 
 #include "runtime/base/result.hpp"
 #include "runtime/gguf/file.hpp"
+#include "runtime/model/kv_type.hpp"
 
 namespace llmos {
 
@@ -89,8 +90,8 @@ rope_table make_rope_table(const model& m, uint32_t n_positions);
 /// Bytes a model needs, computed before anything is loaded.
 struct memory_need {
   uint64_t weights_bytes = 0;       ///< As stored in the file.
-  uint64_t kv_bytes_per_token = 0;  ///< 2 · layers · kv_heads · head_dim · 2 (f16).
+  uint64_t kv_bytes_per_token = 0;  ///< 2 · layers · kv_heads · kv_head_bytes.
 };
-memory_need need_of(const model& m);
+memory_need need_of(const model& m, kv_type kv);
 
 }  // namespace llmos

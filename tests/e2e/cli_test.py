@@ -450,6 +450,10 @@ class Files(Case):
         all_of_it = json.loads(self.ok("inspect", self.tiny, "--json").stdout)
         self.assertTrue(all_of_it["memory"]["runs"])
         self.assertEqual(all_of_it["memory"]["kv_bytes_per_token"], 2 * 2 * 2 * 8 * 2)
+        small = json.loads(self.ok("--set", "engine.kv_type=q8_0", "inspect", self.tiny, "--json")
+                           .stdout)["memory"]
+        self.assertEqual((small["kv_type"], small["kv_bytes_per_token"]),
+                         ("q8_0", 2 * 2 * 2 * (8 + 2)))
         self.assertEqual(all_of_it["file_bytes"], self.tiny.stat().st_size)
         self.refused(3, "no model 'none.gguf'", "inspect", "none.gguf")
         self.refused(3, "cut.gguf: ", "inspect",
@@ -550,6 +554,11 @@ class Files(Case):
                                   stdin=text.read_bytes()).stdout)
         self.assertEqual((both["mean_kl"], both["same_top_share"]), (0, 1))
         self.assertEqual(both["perplexity"], one["perplexity"])
+        small = json.loads(self.ok("--set", "engine.kv_type=q8_0", "perplexity", text, "--json",
+                                   "--max-tokens", "200", "--compare", "cpu").stdout)
+        self.assertIn("q8_0", small["numerics"])
+        self.assertIn("f16", small["base_numerics"])
+        self.assertGreater(small["mean_kl"], 0)
 
     def test_perplexity_names_what_is_wrong(self):
         self.refused(3, "none.txt", "perplexity", "none.txt")

@@ -29,9 +29,9 @@ struct bench_report {
 
 std::string title(const bench_report& r, uint32_t repeats) {
   char text[200];
-  std::snprintf(text, sizeof text, "%.1f MB, %s backend, %s; medians of %u\n\n",
+  std::snprintf(text, sizeof text, "%.1f MB, %s backend, %s, %s; medians of %u\n\n",
                 static_cast<double>(r.model_bytes) / 1e6, r.device.name.c_str(),
-                r.device.device.c_str(), repeats);
+                r.device.device.c_str(), r.device.numerics.c_str(), repeats);
   return printable(r.model, max_name_bytes) + ", " + text;
 }
 

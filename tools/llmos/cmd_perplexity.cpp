@@ -104,7 +104,9 @@ exit_code score_two(const perplexity_options& o, const task& t, backend& device,
                                        {"positions", d.num_positions},
                                        {"window_tokens", o.window},
                                        {"backend", device.info().name},
-                                       {"base_backend", base.info().name}};
+                                       {"numerics", device.info().numerics},
+                                       {"base_backend", base.info().name},
+                                       {"base_numerics", base.info().numerics}};
   const auto text =
       format("perplexity %.4f (%s), %.4f (%s), gap %+.3f %%\n", d.other.perplexity(),
              device.info().name.c_str(), d.base.perplexity(), base.info().name.c_str(),
@@ -124,6 +126,7 @@ exit_code run(const perplexity_options& o, const global_options& global) {
   LLMOS_CLI_TRY(const auto device, make_solo_backend(config, t.weights, config.engine.backend,
                                                      o.window, max_logit_rows));
   if (o.compare_with.empty()) return score_one(o, t, *device);
+  config.engine.kv_type = name_of(kv_type::f16);  // so that what a smaller type loses shows
   LLMOS_CLI_TRY(const auto base,
                 make_solo_backend(config, t.weights, o.compare_with, o.window, max_logit_rows));
   return score_two(o, t, *device, *base);
@@ -140,7 +143,7 @@ void add_perplexity(command_line& line) {
     app.add_option("--backend", o.backend_name, "What computes; default: engine.backend")
         ->type_name("NAME");
     app.add_option("--compare", o.compare_with,
-                   "Also print the divergence from another backend (reference)")
+                   "Also print the divergence from another backend (reference) with f16 K and V")
         ->type_name("NAME");
     app.add_option("--window", o.window, "Tokens seen at once; each window starts afresh")
         ->type_name("N")

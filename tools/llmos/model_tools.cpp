@@ -17,6 +17,7 @@ result<std::unique_ptr<backend>> make_solo_backend(const node_config& config,
                                                    const std::string& backend_name,
                                                    uint32_t num_tokens, uint32_t max_logits) {
   backend_limits limits;
+  LLMOS_TRY(limits.kv, kv_type_named(config.engine.kv_type));
   limits.max_rows = config.engine.step_tokens;
   limits.max_logits = max_logits;
   limits.max_seqs = 1;

@@ -48,6 +48,7 @@ TEST_SUITE("runtime.config.keys") {
         {"engine.kv_bytes", "512MiB", "536870912"},
         {"engine.kv_bytes", "1TiB", "1099511627776"},
         {"engine.backend", "reference", "reference"},
+        {"engine.kv_type", "q8_0", "q8_0"},
         {"models.folder", "", "\"\""},
         {"shell.system", "You are: [kind] # really", "\"You are: [kind] # really\""},
         {"log.content", "true", "true"},
@@ -105,6 +106,9 @@ TEST_SUITE("runtime.config.keys") {
         {"engine.backend", "gpu",
          "engine.backend: expected one of the allowed words, found \"gpu\" | allowed: auto, cpu or "
          "reference"},
+        {"engine.kv_type", "q4_0",
+         "engine.kv_type: expected one of the allowed words, found \"q4_0\" | allowed: f16 or "
+         "q8_0"},
         {"log.content", "yes",
          "log.content: expected true or false, found \"yes\" | allowed: true or false"},
         {"sampling.temperature", "nan",

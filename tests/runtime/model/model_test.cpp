@@ -340,7 +340,7 @@ TEST_SUITE("runtime.model.model") {
     tiny_file f;
     const auto bytes = f.bytes();
     const auto m = load(bytes).value();
-    const memory_need need = need_of(*m);
+    const memory_need need = need_of(*m, kv_type::f16);
     CHECK(need.kv_bytes_per_token == 2 * 2 * 8 * 2);  // K and V, layers, width, bytes
     // embedding, last norm, and per layer two norms, four squares and three of 8 × 12
     CHECK(need.weights_bytes == 4 * (80 + 8 + 2 * (2 * 8 + 4 * 64 + 3 * 96)));
@@ -354,6 +354,7 @@ TEST_SUITE("runtime.model.model") {
     CHECK(m->hp.n_kv_heads == 3);
     CHECK(m->hp.rope_base == 100000.0f);
     CHECK(m->tied());
-    CHECK(need_of(*m).kv_bytes_per_token == 2 * 30 * 3 * 64 * 2);
+    CHECK(need_of(*m, kv_type::f16).kv_bytes_per_token == 2 * 30 * 3 * 64 * 2);
+    CHECK(need_of(*m, kv_type::q8_0).kv_bytes_per_token == 2 * 30 * 3 * (64 + 2 * 2));
   }
 }

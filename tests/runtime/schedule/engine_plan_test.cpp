@@ -83,6 +83,22 @@ TEST_SUITE("runtime.schedule.engine_plan") {
     }
   }
 
+  TEST_CASE("the same bytes hold more positions of a smaller KV type") {
+    node_config c;
+    c.engine.context = 512;
+    c.engine.kv_bytes = 100 * block_bytes;
+    c.engine.kv_type = "q8_0";
+    const auto plan = plan_engine(*small(), c, {1ull << 40, 0}).value();
+    CHECK(plan.device.kv == kv_type::q8_0);
+    // 2 layers · 2 KV heads · 2 · 16 tokens · (64 codes + 2 scales)
+    CHECK(plan.device.num_blocks == 100 * block_bytes / 8704);
+    CHECK(plan.memory.kv_bytes == uint64_t{plan.device.num_blocks} * 8704);
+    c.engine.kv_type = "q4_0";
+    const auto unknown = plan_engine(*small(), c, {1ull << 40, 0});
+    REQUIRE(!unknown.ok());
+    CHECK(unknown.error().code == ec::invalid_argument);
+  }
+
   TEST_CASE("a context that was cut says to what, and by what") {
     node_config c;
     const uint64_t bytes = fixed_bytes(c, trained) + 100 * block_bytes;
