@@ -322,11 +322,11 @@ TEST_SUITE("runtime.backend.conformance") {
 
   TEST_CASE("the memory of a backend is known before it is made") {
     for_each_backend([](backend& b) {
-      const auto need = memory_of_backend(b.info().name, *small_model(), limits).value();
+      const auto need = memory_of_backend(b.info().name, *small_model(), b.limits()).value();
       CHECK(need.kv_bytes == b.info().kv_bytes);
       CHECK(need.weight_bytes >= b.info().weight_bytes);
       CHECK(need.scratch_bytes >= limits.max_logits * small_model()->hp.n_vocab * sizeof(float));
-      backend_limits none = limits;
+      backend_limits none = b.limits();
       none.max_rows = 0;
       CHECK(memory_of_backend(b.info().name, *small_model(), none).error().code ==
             ec::invalid_argument);
