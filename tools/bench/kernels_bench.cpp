@@ -106,8 +106,7 @@ void attend(benchmark::State& state, const cpu::kernel_table& kernels, kv_type k
   const std::vector<uint32_t> n_keys(rows, cpu::partition_keys);
   std::vector<float> scores(size_t{kernels.max_attention_rows} * cpu::partition_keys);
   std::vector<float> out(rows * size_t{head_dim + cpu::partial_extra});
-  std::vector<std::byte> codes(2 * kernels.max_attention_rows *
-                               size_t{cpu::partition_keys + 2 * head_dim});
+  std::vector<std::byte> factors(cpu::attention_factor_bytes(kernels.max_attention_rows, head_dim));
   std::vector<const std::byte*> blocks(limits.num_blocks);
   cpu::attention_args a{};
   a.layout = &pool.layout();
@@ -115,7 +114,7 @@ void attend(benchmark::State& state, const cpu::kernel_table& kernels, kv_type k
   a.rows = rows;
   a.n_keys = n_keys.data();
   a.scores = scores.data();
-  a.codes = codes.data();
+  a.factors = factors.data();
   a.out = out.data();
   uint32_t head = 0;
   for (auto _ : state) {

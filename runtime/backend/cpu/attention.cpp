@@ -46,14 +46,13 @@ result<std::unique_ptr<attention>> attention::make(const kernel_table& kernels,
 }
 
 /// Of whole cache lines.
-size_t attention::code_floats() const {
-  const size_t row =
-      std::max<size_t>(ceil_div(hp_.head_dim, block_k) * act_block_bytes, partition_keys);
-  return ceil_div(2 * kernels_.max_attention_rows * row, size_t{64}) * 16;
+size_t attention::factor_floats() const {
+  return ceil_div(attention_factor_bytes(kernels_.max_attention_rows, hp_.head_dim), size_t{64}) *
+         16;
 }
 
 size_t attention::scratch_floats() const {
-  return score_floats() + code_floats() + 2 * size_t{max_rows()} * partial_floats();
+  return score_floats() + factor_floats() + 2 * size_t{max_rows()} * partial_floats();
 }
 
 /// One full tile at the end of the longest context; touched only as far as it is used.
@@ -65,9 +64,9 @@ size_t attention::split_floats() const {
 attention::scratch attention::scratch_of(uint32_t worker) const {
   scratch s;
   s.scores = reinterpret_cast<float*>(memory_.data()) + worker * scratch_floats();
-  float* codes = s.scores + score_floats();
-  s.codes = reinterpret_cast<std::byte*>(codes);
-  s.fresh = codes + code_floats();
+  float* factors = s.scores + score_floats();
+  s.factors = reinterpret_cast<std::byte*>(factors);
+  s.fresh = factors + factor_floats();
   s.joined = s.fresh + size_t{max_rows()} * partial_floats();
   return s;
 }
@@ -182,7 +181,7 @@ void attention::attend_partition(const layer_view& v, head_tile t, uint32_t part
     blocks[x.n_blocks++] = v.pool.head(block, v.layer, t.kv_head);
   }
   x.scores = s.scores;
-  x.codes = s.codes;
+  x.factors = s.factors;
   x.out = partials;
   const float* q[max_chunk_rows];
   uint32_t n_keys[max_chunk_rows];

@@ -68,10 +68,10 @@ private:
   };
   /// Private memory of one worker.
   struct scratch {
-    float* scores;     ///< [max_attention_rows][partition_keys]
-    std::byte* codes;  ///< As `attention_args` says.
-    float* fresh;      ///< [max_rows()] partials
-    float* joined;     ///< [max_rows()] partials
+    float* scores;       ///< [max_attention_rows][partition_keys]
+    std::byte* factors;  ///< As `attention_args` says.
+    float* fresh;        ///< [max_rows()] partials
+    float* joined;       ///< [max_rows()] partials
   };
 
   attention(const kernel_table& kernels, const hyperparameters& hp, const backend_limits& limits,
@@ -92,7 +92,7 @@ private:
     return (t.first_pos + t.n_queries - 1) / partition_keys + 1;
   }
   size_t score_floats() const { return size_t{kernels_.max_attention_rows} * partition_keys; }
-  size_t code_floats() const;
+  size_t factor_floats() const;
   size_t scratch_floats() const;
   size_t split_floats() const;
   uint64_t bytes() const {

@@ -102,9 +102,10 @@ struct attention_args {
   uint32_t rows;
   const uint32_t* n_keys;  ///< [rows] keys of the partition that a row sees; ascending, > 0.
   float* scores;           ///< Scratch [max_attention_rows][partition_keys].
-  /// Scratch of q8_0: of queries [parts] blocks of 2 · rows activation rows, then of what
-  /// multiplies V [2][max_attention_rows][partition_keys].
-  std::byte* codes;
+  /// Scratch of `attention_factor_bytes`. f16: queries [ceil(head_dim / 16)][rows][16] floats.
+  /// q8_0: of queries [parts] blocks of 2 · rows activation rows, then of what multiplies V
+  /// [2][max_attention_rows][partition_keys].
+  std::byte* factors;
   float* out;  ///< [rows] partials of `partial_floats(head_dim_padded)` each.
 };
 

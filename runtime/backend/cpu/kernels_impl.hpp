@@ -493,15 +493,10 @@ void attend_rows(const attention_args& x) {
   Kv::template values<R>(x, out_stride);
 }
 
-template <class Kv, uint32_t... R>
-void attend_any(const attention_args& x) {
-  static_cast<void>(((x.rows == R && (attend_rows<Kv, R>(x), true)) || ...));
-}
-template <class Kv>
+template <class Kv, uint32_t R = max_attention_rows>
 void attend(const attention_args& x) {
-  if constexpr (max_attention_rows == 8) return attend_any<Kv, 1, 2, 3, 4, 5, 6, 7, 8>(x);
-  if constexpr (max_attention_rows == 4) return attend_any<Kv, 1, 2, 3, 4>(x);
-  if constexpr (max_attention_rows == 2) return attend_any<Kv, 1, 2>(x);
+  if (x.rows == R) return attend_rows<Kv, R>(x);
+  if constexpr (R > 1) attend<Kv, R - 1>(x);
 }
 
 void join(float* into, const float* next, uint32_t head_dim_padded) {

@@ -3,16 +3,26 @@
 // Attention over K and V in f16: floats against floats, one fma each. Included by kernels_impl.hpp,
 // inside the same anonymous namespace.
 
+/// Queries of R rows as 16 dimensions of each row after the other, so that the rows of a dimension
+/// stand at fixed distances: [head_dim / 16][R][16].
+template <uint32_t R>
+inline void place_queries(const attention_args& x, float* out) {
+  const uint32_t head_dim = x.layout->head_dim;
+  for (uint32_t d = 0; d < head_dim; d += 16) {
+    for (uint32_t r = 0; r < R; ++r, out += 16) {
+      fstore(out, fload_n(x.q[r] + d, head_dim - d < 16 ? head_dim - d : 16));
+    }
+  }
+}
+
 /// Scores of R rows with G groups of 16 keys: lanes are keys, one fma per dimension.
 template <uint32_t R, uint32_t G>
-inline void score_groups(const attention_args& x, uint32_t first_group) {
-  const uint32_t head_dim = x.layout->head_dim, block_tokens = x.layout->block_tokens;
+inline void score_groups(const attention_args& x, const float* q, uint32_t first_group) {
+  const uint32_t head_dim = x.layout->head_dim;
+  const size_t block_tokens = x.layout->block_tokens;
   const uint16_t* k[G];
   const std::byte* ahead[G];
-  const float* q[R];
   vf acc[G][R];
-  LLMOS_UNROLL
-  for (uint32_t r = 0; r < R; ++r) q[r] = x.q[r];
   LLMOS_UNROLL
   for (uint32_t g = 0; g < G; ++g) {
     const uint32_t key = (first_group + g) * 16;
@@ -21,15 +31,21 @@ inline void score_groups(const attention_args& x, uint32_t first_group) {
     LLMOS_UNROLL
     for (uint32_t r = 0; r < R; ++r) acc[g][r] = fset(0.0f);
   }
-  for (uint32_t d = 0; d < head_dim; ++d) {
+  for (uint32_t d = 0; d < head_dim; d += 16, q += 16 * R) {
     LLMOS_UNROLL
     for (uint32_t g = 0; g < G; ++g) {
-      const vf keys = fload_f16(k[g]);
-      if (d % 2 == 0) __builtin_prefetch(ahead[g] + 32 * d);
-      k[g] += block_tokens;
       LLMOS_UNROLL
-      for (uint32_t r = 0; r < R; ++r) {
-        acc[g][r] = ffma(keys, fset(q[r][d]), acc[g][r]);
+      for (uint32_t i = 0; i < 16; i += 2) __builtin_prefetch(ahead[g] + 32 * i);
+      ahead[g] += 32 * 16;
+    }
+    const float* const end = q + (head_dim - d < 16 ? head_dim - d : 16);
+    for (const float* at = q; at < end; ++at) {
+      LLMOS_UNROLL
+      for (uint32_t g = 0; g < G; ++g) {
+        const vf keys = fload_f16(k[g]);
+        k[g] += block_tokens;
+        LLMOS_UNROLL
+        for (uint32_t r = 0; r < R; ++r) acc[g][r] = ffma(keys, fset(at[16 * r]), acc[g][r]);
       }
     }
   }
@@ -45,7 +61,7 @@ inline void score_groups(const attention_args& x, uint32_t first_group) {
 template <uint32_t R, uint32_t V>
 inline void value_columns(const attention_args& x, uint32_t d, size_t out_stride) {
   const uint32_t n_common = x.n_keys[0], n_all = x.n_keys[R - 1];
-  const uint32_t row = x.layout->head_dim_padded;
+  const size_t row = x.layout->head_dim_padded;
   vf acc[R][V];
   LLMOS_UNROLL
   for (uint32_t r = 0; r < R; ++r) {
@@ -57,7 +73,8 @@ inline void value_columns(const attention_args& x, uint32_t d, size_t out_stride
     const uint16_t* v = values + size_t{slot_of(x, key)} * row + d;
     const auto* ahead = reinterpret_cast<const uint16_t*>(after_values(x, key)) + d;
     const uint32_t end = key + 16 < n_all ? key + 16 : n_all;
-    for (; key < end && key < n_common; ++key, v += row, ahead += row) {
+    const float* weights = x.scores + key;
+    for (; key < end && key < n_common; ++key, ++weights, v += row, ahead += row) {
       LLMOS_UNROLL
       for (uint32_t i = 0; i < V; i += 2) __builtin_prefetch(ahead + 16 * i);
       LLMOS_UNROLL
@@ -65,18 +82,17 @@ inline void value_columns(const attention_args& x, uint32_t d, size_t out_stride
         const vf value = fload_f16(v + 16 * i);
         LLMOS_UNROLL
         for (uint32_t r = 0; r < R; ++r) {
-          acc[r][i] = ffma(value, fset(x.scores[r * partition_keys + key]), acc[r][i]);
+          acc[r][i] = ffma(value, fset(weights[r * partition_keys]), acc[r][i]);
         }
       }
     }
-    for (; key < end; ++key, v += row) {  // the causal edge
+    for (; key < end; ++key, ++weights, v += row) {  // the causal edge
       LLMOS_UNROLL
       for (uint32_t r = 0; r < R; ++r) {
         if (x.n_keys[r] <= key) continue;
         LLMOS_UNROLL
         for (uint32_t i = 0; i < V; ++i) {
-          acc[r][i] =
-              ffma(fload_f16(v + 16 * i), fset(x.scores[r * partition_keys + key]), acc[r][i]);
+          acc[r][i] = ffma(fload_f16(v + 16 * i), fset(weights[r * partition_keys]), acc[r][i]);
         }
       }
     }
@@ -114,9 +130,11 @@ struct f16_kv {
   static void scores(const attention_args& x) {
     constexpr uint32_t G = power_of_two(score_vectors / R, 4);
     const uint32_t n_groups = (x.n_keys[R - 1] + 15) / 16;
+    auto* q = reinterpret_cast<float*>(x.factors);
+    place_queries<R>(x, q);
     uint32_t group = 0;
-    for (; group + G <= n_groups; group += G) score_groups<R, G>(x, group);
-    for (; group < n_groups; ++group) score_groups<R, 1>(x, group);
+    for (; group + G <= n_groups; group += G) score_groups<R, G>(x, q, group);
+    for (; group < n_groups; ++group) score_groups<R, 1>(x, q, group);
   }
 
   template <uint32_t R>

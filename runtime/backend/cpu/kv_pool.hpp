@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <optional>
@@ -42,6 +43,14 @@ private:
 /// What writes and reads that type.
 inline const kv_kernels& kernels_for(kv_type type, const kernel_table& table) {
   return type == kv_type::f16 ? table.kv_f16 : table.kv_q8_0;
+}
+
+/// Memory for the `factors` of a kernel that takes so many rows, in bytes.
+inline size_t attention_factor_bytes(uint32_t max_attention_rows, uint32_t head_dim) {
+  const size_t n_parts = (size_t{head_dim} + block_k - 1) / block_k;
+  const size_t floats = n_parts * block_k * sizeof(float);
+  const size_t codes = 2 * std::max<size_t>(n_parts * act_block_bytes, partition_keys);
+  return max_attention_rows * std::max(floats, codes);
 }
 
 /// head_dim rounded up to whole vectors.

@@ -96,7 +96,7 @@ inline void score_group(const attention_args& x, uint32_t key) {
     const uint32_t at = p * part_bytes;
     for (uint32_t i = 0; i < part_bytes; i += 64) __builtin_prefetch(ahead + at + i);
     __builtin_prefetch(head + l.v_scales + (p * l.block_tokens + slot) * sizeof(uint16_t));
-    add_key_part<R>(codes + at, {x.codes + size_t{p} * 2 * R * act_block_bytes},
+    add_key_part<R>(codes + at, {x.factors + size_t{p} * 2 * R * act_block_bytes},
                     at + part_bytes <= last, fload_f16(scales + 32 * p), acc);
   }
   __builtin_prefetch(ahead + last);
@@ -256,7 +256,7 @@ struct q8_0_kv {
   static void scores(const attention_args& x) {
     const kv_layout& l = *x.layout;
     for (uint32_t p = 0; p < l.parts; ++p) {
-      std::byte* block = x.codes + size_t{p} * 2 * R * act_block_bytes;
+      std::byte* block = x.factors + size_t{p} * 2 * R * act_block_bytes;
       for (uint32_t r = 0; r < R; ++r) {
         quantize_query<R>({x.q[r] + p * block_k, l.head_dim - p * block_k}, block, r);
       }
@@ -270,7 +270,7 @@ struct q8_0_kv {
     const uint32_t width = x.layout->head_dim_padded;
     for (uint32_t p = 0; p < x.layout->parts; ++p) {
       value_weights<R> w;
-      weigh_values<R>(x, p, reinterpret_cast<int8_t*>(x.codes), w);
+      weigh_values<R>(x, p, reinterpret_cast<int8_t*>(x.factors), w);
       uint32_t d = p * block_k;
       const uint32_t end = d + block_k < width ? d + block_k : width;
       for (; d + 16 * V <= end; d += 16 * V) value_codes<R, V>(x, w, d, out_stride);

@@ -31,6 +31,17 @@ float* corner(float* matrix, size_t stride, uint32_t first_row, share groups) {
   return matrix + first_row * stride + size_t{groups.begin} * group_columns;
 }
 
+/// Turns each pair (a, b) by its angle; pairs stand `stride` floats apart.
+template <size_t stride>
+void turn_pairs(float* __restrict a, float* __restrict b, const float* cos, const float* sin,
+                size_t n_pairs) {
+  for (size_t i = 0; i < n_pairs; ++i) {
+    const float x = a[stride * i], y = b[stride * i];
+    a[stride * i] = x * cos[i] - y * sin[i];
+    b[stride * i] = x * sin[i] + y * cos[i];
+  }
+}
+
 }  // namespace
 
 // ---- construction ---------------------------------------------------------------------------
@@ -362,13 +373,10 @@ void step::rotate(float* head, uint32_t pos) const {
   const uint32_t n = rope_.n_pairs;
   const float* cos = rope_.cos.data() + size_t{pos} * n;
   const float* sin = rope_.sin.data() + size_t{pos} * n;
-  const bool interleaved = hp_.rope == rope_style::interleaved;
-  for (uint32_t i = 0; i < n; ++i) {
-    float& a = head[interleaved ? 2 * i : i];
-    float& b = head[interleaved ? 2 * i + 1 : i + n];
-    const float turned = a * cos[i] - b * sin[i];
-    b = a * sin[i] + b * cos[i];
-    a = turned;
+  if (hp_.rope == rope_style::interleaved) {
+    turn_pairs<2>(head, head + 1, cos, sin, n);
+  } else {
+    turn_pairs<1>(head, head + n, cos, sin, n);
   }
 }
 

@@ -4,7 +4,7 @@
 // Included inside an anonymous namespace by each kernel file of that width.
 
 constexpr uint32_t max_rows = 8;
-constexpr uint32_t max_attention_rows = 8;
+constexpr uint32_t max_attention_rows = 12;
 constexpr uint32_t score_vectors = 16;  // accumulators of the score loop
 constexpr uint32_t value_vectors = 24;  // accumulators of the value loop
 
