@@ -1,9 +1,11 @@
 #include "runtime/backend/backend.hpp"
 
+#include <unistd.h>
+
+#include <algorithm>
 #include <utility>
 
-#include "runtime/backend/cpu/cpu_backend.hpp"
-#include "runtime/backend/reference/reference_backend.hpp"
+#include "runtime/backend/registry.hpp"
 #include "runtime/base/checked.hpp"
 
 namespace llmos {
@@ -24,10 +26,13 @@ result<void> validate_limits(const backend_limits& limits) {
   return {};
 }
 
-failure unknown_backend(std::string_view name) {
-  std::string known = "auto";
-  for (const std::string& x : backend_names()) known += ", " + x;
-  return {ec::not_found, "no backend is called '" + std::string(name) + "'", "known are " + known};
+/// What "auto" means: the fastest device that this machine has. A module's libraries are heavy, so
+/// none is loaded where the driver's file is not there.
+std::string_view chosen(std::string_view name) {
+  if (name != "auto") return name;
+  const auto known = backends().names();
+  const bool has_cuda = std::find(known.begin(), known.end(), "cuda") != known.end();
+  return has_cuda && ::access("/dev/nvidiactl", F_OK) == 0 ? "cuda" : "cpu";
 }
 
 }  // namespace
@@ -42,21 +47,26 @@ result<std::unique_ptr<backend>> make_backend(std::string_view name, std::shared
                                               const backend_limits& limits) {
   LLMOS_CHECK(m != nullptr);
   LLMOS_TRY_VOID(validate_limits(limits));
-  if (name == "cpu" || name == "auto") return make_cpu_backend(std::move(m), limits);
-  if (name == "reference") return make_reference_backend(std::move(m), limits);
-  return unknown_backend(name);
+  LLMOS_TRY(const auto found, backends().find(chosen(name)));
+  return found.kind->make(found.device, std::move(m), limits);
 }
 
 result<backend_memory> memory_of_backend(std::string_view name, const model& m,
                                          const backend_limits& limits) {
   LLMOS_TRY_VOID(validate_limits(limits));
-  if (name == "cpu" || name == "auto") return memory_of_cpu_backend(m, limits);
-  if (name == "reference") return memory_of_reference_backend(m, limits);
-  return unknown_backend(name);
+  LLMOS_TRY(const auto found, backends().find(chosen(name)));
+  return found.kind->memory(found.device, m, limits);
+}
+
+result<std::optional<uint64_t>> device_room_of_backend(std::string_view name) {
+  LLMOS_TRY(const auto found, backends().find(chosen(name)));
+  if (!found.kind->free_bytes) return std::optional<uint64_t>{};
+  LLMOS_TRY(const uint64_t bytes, found.kind->free_bytes(found.device));
+  return std::optional<uint64_t>{bytes};
 }
 
 std::vector<std::string> backend_names() {
-  return {"cpu", "reference"};
+  return backends().names();
 }
 
 }  // namespace llmos

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -87,14 +88,19 @@ public:
                                    std::span<const block_id> to) = 0;
 };
 
-/// Makes the backend called `name` ("reference", "cpu", "auto"). Errors: not_found (names the known
-/// ones), out_of_memory (with the bytes asked for), unsupported.
+/// Makes the backend called `name` ("reference", "cpu", "cuda:0", "auto"; registry.hpp). Errors:
+/// invalid_argument (names the known ones), out_of_memory (with the bytes asked for), unsupported,
+/// bad_file (a module that cannot be loaded).
 result<std::unique_ptr<backend>> make_backend(std::string_view name, std::shared_ptr<const model> m,
                                               const backend_limits& limits);
 
 /// What `make_backend` would take with these arguments. Errors: those of make_backend.
 result<backend_memory> memory_of_backend(std::string_view name, const model& m,
                                          const backend_limits& limits);
+
+/// Free bytes of that backend's own memory, empty where it uses the host's. Errors: those of
+/// make_backend.
+result<std::optional<uint64_t>> device_room_of_backend(std::string_view name);
 
 /// Names that `make_backend` accepts on this machine.
 std::vector<std::string> backend_names();

@@ -60,8 +60,9 @@ std::vector<config_key> keys_of(node_config& x) {
       {"models.folder", &x.models.folder, {}, "",
        "Where models lie. Empty: $LLMOS_MODELS, else ~/.local/share/llmos/models."},
 
-      {"engine.backend", &x.engine.backend, {.choices = {"auto", "cpu", "reference"}}, "",
-       "What computes. auto: the fastest there is; reference: slow and obviously right."},
+      {"engine.backend", &x.engine.backend, {}, "",
+       "What computes: auto, cpu, cuda, cuda:N (one of several GPUs), reference, or a module's "
+       "name."},
       {"engine.threads", &x.engine.threads, {0, 1024}, "threads",
        "Compute threads; 0 = one per core that this process may use."},
       {"engine.context", &x.engine.context, {0, 16777216}, "tokens",

@@ -42,7 +42,8 @@ struct block_room {
   uint64_t for_context, for_pool;
 };
 
-/// A limit is granted to us whole; of what is free a half is the most, a quarter the usual.
+/// A limit, or a device of its own, is granted to us whole; of what is free on the host a half is
+/// the most, a quarter the usual.
 block_room room_for_blocks(const node_config& config, const backend_memory& one_block,
                            const memory_room& room) {
   if (const auto asked = config.engine.kv_bytes; asked != 0) {
@@ -50,13 +51,14 @@ block_room room_for_blocks(const node_config& config, const backend_memory& one_
   }
   const uint64_t fixed = one_block.total() - one_block.kv_bytes;
   const uint64_t left = (room.bytes - std::min(room.bytes, fixed)) / one_block.kv_bytes;
-  return room.limit_bytes != 0 ? block_room{left, left} : block_room{left / 2, left / 4};
+  return room.is_ours() ? block_room{left, left} : block_room{left / 2, left / 4};
 }
 
 /// Why the context is shorter than it would be.
 std::string shrunk_note(uint32_t wanted, uint32_t context, const node_config& config,
                         const memory_room& room) {
   const char* why = config.engine.kv_bytes != 0 ? "engine.kv_bytes"
+                    : room.of_device            ? "the device's free memory"
                     : room.limit_bytes != 0     ? "the memory limit"
                                                 : "free memory";
   return "the context is " + std::to_string(context) + " tokens instead of " +
@@ -91,6 +93,12 @@ engine_plan sizes_of(const node_config& config) {
   return plan;
 }
 
+/// Where that backend's memory comes from.
+result<memory_room> room_of_backend(const std::string& name, const memory_room& of_host) {
+  LLMOS_TRY(const auto free_bytes, device_room_of_backend(name));
+  return free_bytes ? make_device_room(*free_bytes) : of_host;
+}
+
 void set_memory(engine_plan& plan, uint32_t context, uint64_t blocks) {
   plan.device.max_context = plan.schedule.max_context = context;
   plan.device.num_blocks = plan.schedule.num_blocks =
@@ -116,8 +124,9 @@ result<loaded_model_ptr> load_model_file(const std::string& name, const std::str
 }
 
 result<engine_plan> plan_engine(const model& m, const node_config& config,
-                                const memory_room& room) {
+                                const memory_room& of_host) {
   const auto& e = config.engine;
+  LLMOS_TRY(const memory_room room, room_of_backend(e.backend, of_host));
   LLMOS_TRY(const uint32_t wanted, wanted_context(m, config));
   engine_plan plan = sizes_of(config);
   LLMOS_TRY(plan.device.kv, kv_type_named(e.kv_type));
@@ -132,7 +141,8 @@ result<engine_plan> plan_engine(const model& m, const node_config& config,
   if (e.kv_bytes != 0 && context_blocks > left.for_pool) {
     return small_pool(context, context_blocks * one_block.kv_bytes, e.kv_bytes);
   }
-  const uint64_t most = e.kv_bytes != 0 ? left.for_pool : contexts_by_default * context_blocks;
+  const uint64_t contexts = room.of_device ? e.max_running : contexts_by_default;
+  const uint64_t most = e.kv_bytes != 0 ? left.for_pool : contexts * context_blocks;
   set_memory(plan, context, std::max(context_blocks, std::min(most, left.for_pool)));
   if (context < wanted) plan.note = shrunk_note(wanted, context, config, room);
 
@@ -140,7 +150,7 @@ result<engine_plan> plan_engine(const model& m, const node_config& config,
   plan.memory.kv_bytes = plan.device.num_blocks * one_block.kv_bytes;
   // What is free may become more: of a pool, one context must fit. A limit binds the whole pool.
   backend_memory need = plan.memory;
-  if (room.limit_bytes == 0) need.kv_bytes = context_blocks * one_block.kv_bytes;
+  if (!room.is_ours()) need.kv_bytes = context_blocks * one_block.kv_bytes;
   LLMOS_TRY_VOID(check_room(need, room));
   LLMOS_TRY_VOID(validate(plan.schedule));
   return plan;

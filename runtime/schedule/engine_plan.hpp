@@ -39,10 +39,12 @@ struct engine_plan {
   std::string note;  ///< What became smaller than it would be with more memory; usually empty.
 };
 
-/// Sizes an engine for a model by the configuration and the memory there is. Errors:
+/// Sizes an engine for a model by the configuration and the memory there is, that of the host or
+/// the backend's own. Errors:
 /// invalid_argument (a key cannot be honoured), out_of_memory with the counts; those of
 /// memory_of_backend.
-result<engine_plan> plan_engine(const model& m, const node_config& config, const memory_room& room);
+result<engine_plan> plan_engine(const model& m, const node_config& config,
+                                const memory_room& of_host);
 
 /// Makes the device side of an engine; tests put their own in.
 using backend_factory =

@@ -38,6 +38,10 @@ memory_room measure_room(uint64_t limit_bytes, uint64_t promised_bytes) {
   return make_room(limit_bytes, resident_bytes(), free_memory_bytes(), promised_bytes);
 }
 
+memory_room make_device_room(uint64_t free_bytes) {
+  return {free_bytes - free_bytes / 20, 0, true};
+}
+
 result<void> check_room(const backend_memory& need, const memory_room& room) {
   const uint64_t total = need.total();
   if (total <= room.bytes) return {};
@@ -45,7 +49,9 @@ result<void> check_room(const backend_memory& need, const memory_room& room) {
                             std::to_string(mib_up(need.kv_bytes)) + " MiB for KV memory and " +
                             std::to_string(mib_up(need.scratch_bytes)) + " MiB for activations, ";
   if (room.limit_bytes == 0) {
-    return failure{ec::out_of_memory, "the model needs " + parts + mib(room.bytes) + " are free",
+    return failure{ec::out_of_memory,
+                   "the model needs " + parts + mib(room.bytes) +
+                       (room.of_device ? " are free on the device" : " are free"),
                    "free some memory, lower engine.context or use a smaller model"};
   }
   const auto enough = checked_add(room.limit_bytes, total - room.bytes).value_or(total);

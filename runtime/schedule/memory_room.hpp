@@ -11,6 +11,10 @@ namespace llmos {
 struct memory_room {
   uint64_t bytes = 0;        ///< What may still be taken.
   uint64_t limit_bytes = 0;  ///< The limit that leaves no more; 0: what is free leaves no more.
+  bool of_device = false;    ///< A device's own memory, not the host's.
+
+  /// Nobody else counts on it.
+  bool is_ours() const { return limit_bytes != 0 || of_device; }
 };
 
 /// What the program takes beside its engines after it was measured: requests, their answers, the
@@ -24,6 +28,10 @@ memory_room make_room(uint64_t limit_bytes, uint64_t resident_bytes, uint64_t fr
 
 /// The same, measured now.
 memory_room measure_room(uint64_t limit_bytes, uint64_t promised_bytes = 0);
+
+/// The room of a device that has `free_bytes`: a twentieth stays for what its driver takes by the
+/// way.
+memory_room make_device_room(uint64_t free_bytes);
 
 /// Whether a backend fits. Errors: out_of_memory naming each part, the room and the mend.
 result<void> check_room(const backend_memory& need, const memory_room& room);

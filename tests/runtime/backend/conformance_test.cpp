@@ -306,7 +306,7 @@ TEST_SUITE("runtime.backend.conformance") {
   TEST_CASE("unknown names and empty limits are refused") {
     const auto unknown = make_backend("abacus", small_model(), limits);
     REQUIRE_FALSE(unknown.ok());
-    CHECK(unknown.error().code == ec::not_found);
+    CHECK(unknown.error().code == ec::invalid_argument);
     for (const std::string& name : backend_names()) {
       CHECK(unknown.error().hint.find(name) != std::string::npos);
     }
@@ -331,7 +331,7 @@ TEST_SUITE("runtime.backend.conformance") {
       CHECK(memory_of_backend(b.info().name, *small_model(), none).error().code ==
             ec::invalid_argument);
     });
-    CHECK(memory_of_backend("abacus", *small_model(), limits).error().code == ec::not_found);
+    CHECK(memory_of_backend("abacus", *small_model(), limits).error().code == ec::invalid_argument);
   }
 
   TEST_CASE("more memory than the machine has is an error with the bytes") {

@@ -47,7 +47,7 @@ TEST_SUITE("runtime.config.keys") {
         {"engine.threads", "1024", "1024"},
         {"engine.kv_bytes", "512MiB", "536870912"},
         {"engine.kv_bytes", "1TiB", "1099511627776"},
-        {"engine.backend", "reference", "reference"},
+        {"engine.backend", "cuda:1", "\"cuda:1\""},
         {"engine.kv_type", "q8_0", "q8_0"},
         {"models.folder", "", "\"\""},
         {"shell.system", "You are: [kind] # really", "\"You are: [kind] # really\""},
@@ -103,9 +103,6 @@ TEST_SUITE("runtime.config.keys") {
         {"engine.kv_bytes", "5MB",
          "engine.kv_bytes: expected a whole number, found \"5MB\" | allowed: 0 to 1125899906842624 "
          "bytes, also with KiB, MiB, GiB or TiB"},
-        {"engine.backend", "gpu",
-         "engine.backend: expected one of the allowed words, found \"gpu\" | allowed: auto, cpu or "
-         "reference"},
         {"engine.kv_type", "q4_0",
          "engine.kv_type: expected one of the allowed words, found \"q4_0\" | allowed: f16 or "
          "q8_0"},

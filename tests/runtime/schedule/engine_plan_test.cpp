@@ -121,4 +121,14 @@ TEST_SUITE("runtime.schedule.engine_plan") {
       CHECK(plan.error().text.ends_with("1 MiB are free"));
     }
   }
+
+  TEST_CASE("a backend with memory of its own is planned into that") {
+    node_config c;
+    c.engine.backend = "example";  // says that 1 MiB is free
+    const auto plan = plan_engine(*small(), c, {1ull << 40, 0});
+    REQUIRE(!plan.ok());
+    CHECK(plan.error().code == ec::out_of_memory);
+    CHECK(plan.error().text.find("0 MiB are free on the device") != std::string::npos);
+    CHECK(make_device_room(1000).bytes == 950);
+  }
 }
