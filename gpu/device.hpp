@@ -17,17 +17,21 @@ struct device_info {
   std::string name;
   std::string compute;        ///< Compute capability, "9.0"; `-Dgpu_arch` must name it.
   uint64_t memory_bytes = 0;  ///< All of the device's memory.
+  uint32_t n_processors = 0;  ///< Streaming multiprocessors.
 };
 
-/// CUDA devices that this process can use: 0 without a device, a driver or a CUDA build.
+/// CUDA devices that this process can use: 0 without a device or a driver.
 int device_count();
 
-/// Errors: not_found (no such device), unsupported (built without CUDA).
+/// Errors: not_found (no such device).
 result<device_info> describe(int device);
 
 /// Makes `device` the one this thread means from now on. An executor says it once, on its thread.
 /// Errors: as describe().
 result<void> use(int device);
+
+/// Memory that may still be taken on a device, in bytes. Errors: as describe().
+result<uint64_t> free_bytes(int device);
 
 /// A stream on the device in use. Work on one stream runs in order; streams are independent.
 class stream {
@@ -64,15 +68,38 @@ public:
     return static_cast<T*>(data_);
   }
 
-  /// Copies between host and device, in order with `s`. The host memory must stay until `s` was
-  /// synchronised. REQUIRES: size_bytes <= size_bytes().
-  result<void> copy_from_host(const void* host, size_t size_bytes, stream_handle s);
-  result<void> copy_to_host(void* host, size_t size_bytes, stream_handle s) const;
+  /// Copies between host and device, in order with `s`; `at` counts bytes from the beginning. The
+  /// host memory must stay until `s` was synchronised. REQUIRES: at + n_bytes <= size_bytes().
+  result<void> copy_from_host(size_t at, const void* host, size_t n_bytes, stream_handle s);
+  result<void> copy_to_host(size_t at, void* host, size_t n_bytes, stream_handle s) const;
+  /// Copies within the buffer. REQUIRES: both ranges are inside and do not overlap.
+  result<void> copy_within(size_t to, size_t from, size_t n_bytes, stream_handle s);
+  /// Zeros everywhere, in order with `s`.
+  result<void> clear(stream_handle s);
 
 private:
   buffer(void* data, size_t size_bytes) : data_(data), size_bytes_(size_bytes) {}
   void* data_;
   size_t size_bytes_;
+};
+
+/// Memory of the host that the device copies from and to without the host's help.
+class pinned {
+public:
+  /// Errors: out_of_memory (says how many bytes were asked for).
+  static result<pinned> create(size_t size_bytes);
+  pinned(pinned&& other) noexcept;
+  pinned& operator=(pinned&& other) noexcept;
+  ~pinned();
+
+  template <class T>
+  T* data() const {
+    return static_cast<T*>(data_);
+  }
+
+private:
+  explicit pinned(void* data) : data_(data) {}
+  void* data_;
 };
 
 }  // namespace llmos::gpu

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <cublas_v2.h>
+#include <cublasLt.h>
 #include <cuda_runtime_api.h>
 
 #include "runtime/base/result.hpp"
@@ -15,7 +15,7 @@ failure to_failure(cublasStatus_t status, const char* call, const char* file, in
 
 }  // namespace llmos::gpu
 
-/// `LLMOS_CUDA(cudaMalloc(&p, n));` returns the failure to the caller or goes on. For cuBLAS too.
+/// `LLMOS_CUDA(cudaMalloc(&p, n));` returns the failure to the caller or goes on. For cuBLASLt too.
 #define LLMOS_CUDA(call)                                                       \
   if (const auto llmos_status = (call); static_cast<int>(llmos_status) != 0) { \
     return ::llmos::gpu::to_failure(llmos_status, #call, __FILE__, __LINE__);  \

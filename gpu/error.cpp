@@ -31,7 +31,7 @@ failure to_failure(cudaError_t status, const char* call, const char* file, int l
 
 failure to_failure(cublasStatus_t status, const char* call, const char* file, int line) {
   const auto with = [&](ec code, std::string hint) {
-    return described(code, cublasGetStatusString(status), call, file, line, std::move(hint));
+    return described(code, cublasLtGetStatusString(status), call, file, line, std::move(hint));
   };
   switch (status) {
     case CUBLAS_STATUS_ALLOC_FAILED: return with(ec::out_of_memory, "give the pools fewer bytes");

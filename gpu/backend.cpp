@@ -1,0 +1,332 @@
+#include "gpu/backend.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+#include <string>
+#include <utility>
+
+#include "gpu/gemm.hpp"
+#include "gpu/kernels/add_bias.hpp"
+#include "gpu/kernels/attention.hpp"
+#include "gpu/kernels/embed.hpp"
+#include "gpu/kernels/place_heads.hpp"
+#include "gpu/kernels/rms_norm.hpp"
+#include "gpu/kernels/silu_mul.hpp"
+#include "gpu/step_inputs.hpp"
+#include "gpu/weights.hpp"
+#include "runtime/base/checked.hpp"
+
+namespace llmos::gpu {
+
+namespace {
+
+constexpr uint64_t half_bytes = 2;
+
+kv_layout layout_of(const model& m, const backend_limits& limits) {
+  return {m.hp.n_layers, m.hp.n_kv_heads, limits.block_tokens, attention_dim(m.hp.head_dim)};
+}
+
+result<void> check_supported(const model& m, const backend_limits& limits) {
+  const hyperparameters& hp = m.hp;
+  if (limits.kv != kv_type::f16) {
+    return failure{ec::unsupported, "the cuda backend keeps K and V as f16 only",
+                   "set engine.kv_type to f16"};
+  }
+  if (attention_dim(hp.head_dim) == 0 || hp.n_heads / hp.n_kv_heads > attention_tile_rows) {
+    return failure{ec::unsupported,
+                   "the cuda backend has no kernel for heads of " + std::to_string(hp.head_dim) +
+                       " dimensions, " + std::to_string(hp.n_heads / hp.n_kv_heads) +
+                       " for each KV head",
+                   "use the cpu backend"};
+  }
+  if (limits.block_tokens % chunk_keys != 0) {
+    return failure{ec::invalid_argument,
+                   "the cuda backend takes KV blocks of a multiple of 16 positions, not " +
+                       std::to_string(limits.block_tokens),
+                   "set engine.block_tokens to 16, 32, 64, 128 or 256"};
+  }
+  return {};
+}
+
+/// Device memory for one step, each part at its offset in one allocation.
+struct work_layout {
+  work_layout(const model& m, const backend_limits& l, uint32_t n_processors) {
+    const hyperparameters& hp = m.hp;
+    const uint64_t rows = l.max_rows, q_width = uint64_t{hp.n_heads} * hp.head_dim;
+    const uint64_t kv_width = uint64_t{hp.n_kv_heads} * hp.head_dim;
+    const uint32_t dim = attention_dim(hp.head_dim);
+    const step_layout inputs_of(l, hp.n_heads / hp.n_kv_heads);
+    inputs = take(inputs_of.size, 1);
+    x = take(rows * hp.n_embd, sizeof(float));
+    h = take(std::max<uint64_t>(rows, l.max_logits) * padded_inputs(hp.n_embd), half_bytes);
+    qkv = take(rows * (q_width + 2 * kv_width), sizeof(float));
+    q = take(rows * hp.n_heads * dim, half_bytes);
+    attended = take(rows * padded_inputs(static_cast<uint32_t>(q_width)), half_bytes);
+    gate_up = take(rows * 2 * hp.n_ff, half_bytes);
+    activated = take(rows * padded_inputs(hp.n_ff), half_bytes);
+    logits = take(uint64_t{l.max_logits} * hp.n_vocab, sizeof(float));
+    partials = take(most_partials(inputs_of.max_few_tiles, hp.n_kv_heads, n_processors) *
+                        attention_partial_values(dim),
+                    sizeof(float));
+    cos = take(uint64_t{l.max_context} * (hp.rope_dim / 2), sizeof(float));
+    sin = take(uint64_t{l.max_context} * (hp.rope_dim / 2), sizeof(float));
+  }
+
+  uint64_t inputs, x, h, qkv, q, attended, gate_up, activated, logits, partials, cos, sin;
+  uint64_t size = 0;
+
+private:
+  uint64_t take(uint64_t count, uint64_t width) {
+    const uint64_t at = size;
+    size = ceil_div(at + count * width, uint64_t{256}) * 256;
+    return at;
+  }
+};
+
+class cuda_backend final : public backend {
+public:
+  static result<std::unique_ptr<backend>> make(int device, std::shared_ptr<const model> m,
+                                               const backend_limits& limits);
+
+  const backend_info& info() const override { return info_; }
+  const backend_limits& limits() const override { return limits_; }
+  result<std::span<const float>> forward(const step_batch& batch) override;
+  result<void> copy_blocks(std::span<const block_id> from, std::span<const block_id> to) override;
+
+private:
+  struct parts {
+    device_info device;
+    stream compute;
+    gemm products;
+    device_weights weights;
+    buffer pool, work;
+    pinned inputs, logits;
+  };
+  cuda_backend(std::shared_ptr<const model> m, const backend_limits& limits,
+               const work_layout& layout, parts p);
+
+  template <class T>
+  T* at(uint64_t offset) const {
+    return reinterpret_cast<T*>(p_.work.data<std::byte>() + offset);
+  }
+  template <class T>
+  T* input(size_t offset) const {
+    return at<T>(layout_.inputs + offset);
+  }
+  stream_handle s() const { return p_.compute.handle(); }
+
+  result<void> fill_tables();
+  result<void> multiply(const device_matrix& w, const bf16* x, void* out, product_output output,
+                        uint32_t n_rows);
+  result<void> run_layers(const step_batch& batch);
+  result<void> run_layer(const device_layer& w, uint32_t layer, uint32_t n_rows, uint32_t longest);
+  result<void> place(const device_layer& w, uint32_t layer, uint32_t n_rows);
+  result<void> attend(uint32_t layer, uint32_t longest);
+  result<void> make_logits(uint32_t n_logits);
+
+  std::shared_ptr<const model> model_;
+  const hyperparameters hp_;
+  const backend_limits limits_;
+  const kv_layout kv_;
+  const step_layout inputs_;
+  const work_layout layout_;
+  parts p_;
+  backend_info info_;
+};
+
+/// Zeros: padding is never written, and what no row wrote yet must not be NaN.
+result<buffer> make_zeroed(uint64_t size_bytes, const stream& s) {
+  LLMOS_TRY(buffer out, buffer::create(size_bytes));
+  LLMOS_TRY_VOID(out.clear(s.handle()));
+  return out;
+}
+
+result<std::unique_ptr<backend>> cuda_backend::make(int device, std::shared_ptr<const model> m,
+                                                    const backend_limits& limits) {
+  LLMOS_TRY_VOID(check_supported(*m, limits));
+  LLMOS_TRY(device_info found, describe(device));
+  LLMOS_TRY_VOID(use(device));
+  const work_layout layout(*m, limits, found.n_processors);
+  const uint64_t pool_bytes = layout_of(*m, limits).block_values() * half_bytes * limits.num_blocks;
+  LLMOS_TRY(stream compute, stream::create());
+  LLMOS_TRY(gemm products, gemm::create());
+  LLMOS_TRY(buffer pool, make_zeroed(pool_bytes, compute));
+  LLMOS_TRY(buffer work, make_zeroed(layout.size, compute));
+  LLMOS_TRY(device_weights weights, upload(*m, compute));
+  LLMOS_TRY(pinned inputs,
+            pinned::create(step_layout(limits, m->hp.n_heads / m->hp.n_kv_heads).size));
+  LLMOS_TRY(pinned logits,
+            pinned::create(uint64_t{limits.max_logits} * m->hp.n_vocab * sizeof(float)));
+  std::unique_ptr<cuda_backend> out(new cuda_backend(
+      std::move(m), limits, layout,
+      {std::move(found), std::move(compute), std::move(products), std::move(weights),
+       std::move(pool), std::move(work), std::move(inputs), std::move(logits)}));
+  LLMOS_TRY_VOID(out->fill_tables());
+  return std::unique_ptr<backend>(std::move(out));
+}
+
+cuda_backend::cuda_backend(std::shared_ptr<const model> m, const backend_limits& limits,
+                           const work_layout& layout, parts p)
+    : model_(std::move(m)),
+      hp_(model_->hp),
+      limits_(limits),
+      kv_(layout_of(*model_, limits)),
+      inputs_(limits, hp_.n_heads / hp_.n_kv_heads),
+      layout_(layout),
+      p_(std::move(p)) {
+  info_.name = "cuda";
+  info_.device = p_.device.name + ", compute capability " + p_.device.compute;
+  info_.numerics = "cuda-bf16/f16kv";
+  info_.weight_bytes = p_.weights.memory->size_bytes();
+  info_.kv_bytes = p_.pool.size_bytes();
+}
+
+/// The angles of every position.
+result<void> cuda_backend::fill_tables() {
+  const rope_table table = make_rope_table(*model_, limits_.max_context);
+  const size_t bytes = table.cos.size() * sizeof(float);
+  LLMOS_TRY_VOID(p_.work.copy_from_host(layout_.cos, table.cos.data(), bytes, s()));
+  LLMOS_TRY_VOID(p_.work.copy_from_host(layout_.sin, table.sin.data(), bytes, s()));
+  return p_.compute.synchronize();
+}
+
+result<std::span<const float>> cuda_backend::forward(const step_batch& batch) {
+  LLMOS_TRY_VOID(validate(batch, limits_, hp_.n_vocab));
+  const size_t used =
+      write_inputs(batch, inputs_, limits_.block_tokens, p_.inputs.data<std::byte>());
+  LLMOS_TRY_VOID(p_.work.copy_from_host(layout_.inputs, p_.inputs.data<void>(), used, s()));
+  LLMOS_TRY_VOID(run_layers(batch));
+  const auto n_logits = static_cast<uint32_t>(batch.logit_rows.size());
+  LLMOS_TRY_VOID(make_logits(n_logits));
+  const size_t n_values = size_t{n_logits} * hp_.n_vocab;
+  LLMOS_TRY_VOID(
+      p_.work.copy_to_host(layout_.logits, p_.logits.data<void>(), n_values * sizeof(float), s()));
+  LLMOS_TRY_VOID(p_.compute.synchronize());
+  return std::span<const float>(p_.logits.data<float>(), n_values);
+}
+
+result<void> cuda_backend::run_layers(const step_batch& batch) {
+  const auto n_rows = static_cast<uint32_t>(batch.tokens.size());
+  uint32_t longest = 0;
+  for (const sequence_rows& seq : batch.seqs) {
+    longest = std::max(longest, seq.num_past + seq.num_rows);
+  }
+  const device_matrix& table = p_.weights.embedding;
+  LLMOS_TRY_VOID(embed(at<float>(layout_.x), table.data, table.stride,
+                       input<int32_t>(inputs_.tokens), n_rows, hp_.n_embd, s()));
+  for (uint32_t layer = 0; layer < hp_.n_layers; ++layer) {
+    LLMOS_TRY_VOID(run_layer(p_.weights.layers[layer], layer, n_rows, longest));
+  }
+  return {};
+}
+
+result<void> cuda_backend::multiply(const device_matrix& w, const bf16* x, void* out,
+                                    product_output output, uint32_t n_rows) {
+  const product_args a{x, w.data, out, output, n_rows, w.n, w.stride};
+  return n_rows <= multiply_few_rows ? multiply_few(a, s()) : p_.products.multiply(a, s());
+}
+
+result<void> cuda_backend::run_layer(const device_layer& w, uint32_t layer, uint32_t n_rows,
+                                     uint32_t longest) {
+  float* x = at<float>(layout_.x);
+  bf16 *h = at<bf16>(layout_.h), *activated = at<bf16>(layout_.activated);
+  LLMOS_TRY_VOID(
+      rms_norm(h, w.qkv.stride, x, w.attn_norm, nullptr, n_rows, hp_.n_embd, hp_.rms_eps, s()));
+  LLMOS_TRY_VOID(multiply(w.qkv, h, at<float>(layout_.qkv), product_output::f32, n_rows));
+  LLMOS_TRY_VOID(place(w, layer, n_rows));
+  LLMOS_TRY_VOID(attend(layer, longest));
+  LLMOS_TRY_VOID(multiply(w.wo, at<bf16>(layout_.attended), x, product_output::add_f32, n_rows));
+  if (w.wo_bias != nullptr) LLMOS_TRY_VOID(add_bias(x, w.wo_bias, n_rows, hp_.n_embd, s()));
+  LLMOS_TRY_VOID(
+      rms_norm(h, w.gate_up.stride, x, w.ffn_norm, nullptr, n_rows, hp_.n_embd, hp_.rms_eps, s()));
+  LLMOS_TRY_VOID(multiply(w.gate_up, h, at<bf16>(layout_.gate_up), product_output::bf16, n_rows));
+  LLMOS_TRY_VOID(
+      silu_mul(activated, w.down.stride, at<bf16>(layout_.gate_up), n_rows, hp_.n_ff, s()));
+  return multiply(w.down, activated, x, product_output::add_f32, n_rows);
+}
+
+/// Queries to their buffer, keys and values into the pool.
+result<void> cuda_backend::place(const device_layer& w, uint32_t layer, uint32_t n_rows) {
+  place_heads_args a{};
+  a.qkv = at<float>(layout_.qkv);
+  a.bias = w.qkv_bias;
+  a.q_norm = w.q_norm;
+  a.k_norm = w.k_norm;
+  a.cos = at<float>(layout_.cos);
+  a.sin = at<float>(layout_.sin);
+  a.positions = input<uint32_t>(inputs_.positions);
+  a.blocks = input<uint32_t>(inputs_.blocks);
+  a.q = at<f16>(layout_.q);
+  a.pool = p_.pool.data<f16>();
+  a.kv = kv_;
+  a.layer = layer;
+  a.n_heads = hp_.n_heads;
+  a.head_dim = hp_.head_dim;
+  a.n_pairs = hp_.rope_dim / 2;
+  a.interleaved = hp_.rope == rope_style::interleaved;
+  a.eps = hp_.rms_eps;
+  a.q_scale = std::numbers::log2e_v<float> / std::sqrt(static_cast<float>(hp_.head_dim));
+  return place_heads(a, n_rows, s());
+}
+
+result<void> cuda_backend::attend(uint32_t layer, uint32_t longest) {
+  const auto& header = *reinterpret_cast<const step_header*>(p_.inputs.data<std::byte>());
+  attention_args a{};
+  a.tiles = input<attention_tile>(inputs_.few_tiles);
+  a.header = input<step_header>(inputs_.header);
+  a.block_tables = input<uint32_t>(inputs_.tables);
+  a.q = at<f16>(layout_.q);
+  a.pool = p_.pool.data<f16>();
+  a.kv = kv_;
+  a.layer = layer;
+  a.n_heads = hp_.n_heads;
+  a.head_dim = hp_.head_dim;
+  a.out = at<bf16>(layout_.attended);
+  a.out_stride = padded_inputs(hp_.n_heads * hp_.head_dim);
+  a.partials = at<float>(layout_.partials);
+  const uint32_t n_splits =
+      splits_for(header.n_few_tiles, hp_.n_kv_heads, longest, p_.device.n_processors);
+  LLMOS_TRY_VOID(attend_by_keys(a, header.n_few_tiles, n_splits, s()));
+  a.tiles = input<attention_tile>(inputs_.many_tiles);
+  return attend_by_tiles(a, header.n_many_tiles, s());
+}
+
+result<void> cuda_backend::make_logits(uint32_t n_logits) {
+  if (n_logits == 0) return {};
+  const device_matrix& head = p_.weights.head;
+  bf16* h = at<bf16>(layout_.h);
+  LLMOS_TRY_VOID(rms_norm(h, head.stride, at<float>(layout_.x), p_.weights.output_norm,
+                          input<uint32_t>(inputs_.logit_rows), n_logits, hp_.n_embd, hp_.rms_eps,
+                          s()));
+  return multiply(head, h, at<float>(layout_.logits), product_output::f32, n_logits);
+}
+
+result<void> cuda_backend::copy_blocks(std::span<const block_id> from,
+                                       std::span<const block_id> to) {
+  LLMOS_TRY_VOID(validate_copy(from, to, limits_));
+  const uint64_t bytes = kv_.block_values() * half_bytes;
+  for (size_t i = 0; i < from.size(); ++i) {
+    if (from[i] == to[i]) continue;
+    LLMOS_TRY_VOID(p_.pool.copy_within(to[i] * bytes, from[i] * bytes, bytes, s()));
+  }
+  return p_.compute.synchronize();
+}
+
+}  // namespace
+
+result<std::unique_ptr<backend>> make_cuda_backend(int device, std::shared_ptr<const model> m,
+                                                   const backend_limits& limits) {
+  return cuda_backend::make(device, std::move(m), limits);
+}
+
+result<backend_memory> memory_of_cuda_backend(int device, const model& m,
+                                              const backend_limits& limits) {
+  LLMOS_TRY_VOID(check_supported(m, limits));
+  LLMOS_TRY(const device_info found, describe(device));
+  return backend_memory{weight_bytes(m),
+                        layout_of(m, limits).block_values() * half_bytes * limits.num_blocks,
+                        work_layout(m, limits, found.n_processors).size + gemm::workspace_size};
+}
+
+}  // namespace llmos::gpu

@@ -1,0 +1,139 @@
+#include "gpu/backend.hpp"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <numeric>
+
+#include "runtime/backend/reference/reference_backend.hpp"
+#include "tests/gpu/on_device.hpp"
+#include "tests/support/random_model.hpp"
+#include "tests/support/scale.hpp"
+
+using namespace llmos;
+using namespace llmos::test;
+
+namespace {
+
+constexpr backend_limits limits{.max_rows = 128,
+                                .max_logits = 128,
+                                .max_seqs = 4,
+                                .max_context = 160,
+                                .num_blocks = 40,
+                                .block_tokens = 16,
+                                .num_threads = 2};
+
+std::vector<token_id> random_tokens(size_t n, uint32_t n_vocab, uint64_t seed) {
+  splitmix64 rng(seed);
+  std::vector<token_id> out(n);
+  for (token_id& t : out) t = static_cast<token_id>(rng.below(n_vocab));
+  return out;
+}
+
+std::vector<block_id> blocks_from(block_id first) {
+  std::vector<block_id> out(limits.max_context / limits.block_tokens);
+  std::iota(out.begin(), out.end(), first);
+  return out;
+}
+
+/// Logits of every position of one sequence, computed in chunks of `chunk`.
+std::vector<float> logits_of(backend& b, const std::vector<token_id>& tokens, uint32_t chunk) {
+  const auto blocks = blocks_from(10);
+  std::vector<float> out;
+  for (uint32_t past = 0; past < tokens.size(); past += chunk) {
+    const auto n = std::min(chunk, static_cast<uint32_t>(tokens.size()) - past);
+    std::vector<uint32_t> rows(n);
+    std::iota(rows.begin(), rows.end(), 0u);
+    const sequence_rows seq{0, n, past, blocks};
+    const auto got = must(b.forward({std::span(tokens).subspan(past, n), {&seq, 1}, rows}));
+    out.insert(out.end(), got.begin(), got.end());
+  }
+  return out;
+}
+
+/// Root of the mean square of the difference, relative to that of `want`.
+double distance(std::span<const float> got, std::span<const float> want) {
+  REQUIRE(got.size() == want.size());
+  double difference = 0, size = 0;
+  for (size_t i = 0; i < got.size(); ++i) {
+    difference += (got[i] - want[i]) * (got[i] - want[i]);
+    size += want[i] * want[i];
+  }
+  return std::sqrt(difference / size);
+}
+
+constexpr double near = 0.02;
+
+}  // namespace
+
+TEST_SUITE("gpu.backend") {
+  TEST_CASE("every architecture and tensor type is computed as the reference computes it") {
+    if (!stream_or_skip()) return;
+    for (const random_model& x : random_models()) {
+      if (is_sanitized() && x.shape.seed % 16 != 0) continue;
+      CAPTURE(x.name);
+      const auto m = make_random_model(x.shape);
+      auto cuda = must(gpu::make_cuda_backend(0, m, limits));
+      auto reference = must(make_reference_backend(m, limits));
+      const auto tokens = random_tokens(12, m->hp.n_vocab, 1);
+      const double d = distance(logits_of(*cuda, tokens, 7), logits_of(*reference, tokens, 12));
+      CHECK(d < near);
+    }
+  }
+
+  TEST_CASE("chunks and neighbours change little, other blocks nothing") {
+    if (!stream_or_skip()) return;
+    const auto m = make_random_model({.n_layers = 1, .n_ff = 256});
+    auto b = must(gpu::make_cuda_backend(0, m, limits));
+    auto reference = must(make_reference_backend(m, limits));
+    const auto tokens = random_tokens(120, m->hp.n_vocab, 2);
+    const auto want = logits_of(*reference, tokens, 120);
+    for (const uint32_t chunk : {70u, 120u, 16u, 7u}) {
+      if (is_sanitized() && chunk != 70) continue;
+      CAPTURE(chunk);
+      CHECK(distance(logits_of(*b, tokens, chunk), want) < near);
+    }
+    // A decode beside a chunk of another sequence.
+    const auto whole = logits_of(*b, tokens, 60);
+    const auto own = blocks_from(10), others = blocks_from(0);
+    const auto beside = random_tokens(30, m->hp.n_vocab, 3);
+    std::vector<token_id> both(beside);
+    both.push_back(tokens[119]);
+    const std::vector<sequence_rows> seqs{{0, 30, 0, others}, {30, 1, 119, own}};
+    const std::vector<uint32_t> rows{30};
+    const auto got = must(b->forward({both, seqs, rows}));
+    CHECK(distance(got, std::span(want).last(m->hp.n_vocab)) < near);
+  }
+
+  TEST_CASE("a copied block holds what the first one held") {
+    if (!stream_or_skip()) return;
+    const auto m = make_random_model({.n_layers = 2, .n_ff = 256});
+    auto b = must(gpu::make_cuda_backend(0, m, limits));
+    const auto tokens = random_tokens(33, m->hp.n_vocab, 4);
+    const auto want = logits_of(*b, tokens, 32);
+    const std::vector<block_id> from{10, 11}, to{30, 31};
+    must(b->copy_blocks(from, to));
+    const std::vector<block_id> blocks{30, 31, 32};
+    const sequence_rows seq{0, 1, 32, blocks};
+    const std::vector<uint32_t> rows{0};
+    const auto got = must(b->forward({std::span(tokens).last(1), {&seq, 1}, rows}));
+    CHECK(std::equal(got.begin(), got.end(), want.end() - m->hp.n_vocab));
+    CHECK(b->copy_blocks(from, std::vector<block_id>{40, 0}).error().code == ec::invalid_argument);
+  }
+
+  TEST_CASE("what it needs is known before, and what it cannot do is said") {
+    if (!stream_or_skip()) return;
+    const auto m = make_random_model({});
+    const auto need = must(gpu::memory_of_cuda_backend(0, *m, limits));
+    auto b = must(gpu::make_cuda_backend(0, m, limits));
+    CHECK(need.weight_bytes == b->info().weight_bytes);
+    CHECK(need.kv_bytes == b->info().kv_bytes);
+    backend_limits l = limits;
+    l.kv = kv_type::q8_0;
+    CHECK(gpu::make_cuda_backend(0, m, l).error().code == ec::unsupported);
+    l = limits;
+    l.num_blocks = UINT32_MAX;
+    CHECK(gpu::make_cuda_backend(0, m, l).error().code == ec::out_of_memory);
+    CHECK(gpu::make_cuda_backend(gpu::device_count(), m, limits).error().code == ec::not_found);
+  }
+}
