@@ -9,6 +9,7 @@
 #include "gpu/gemm.hpp"
 #include "gpu/kernels/add_bias.hpp"
 #include "gpu/kernels/attention.hpp"
+#include "gpu/kernels/choose.hpp"
 #include "gpu/kernels/embed.hpp"
 #include "gpu/kernels/place_heads.hpp"
 #include "gpu/kernels/rms_norm.hpp"
@@ -66,6 +67,8 @@ struct work_layout {
     gate_up = take(rows * 2 * hp.n_ff, half_bytes);
     activated = take(rows * padded_inputs(hp.n_ff), half_bytes);
     logits = take(uint64_t{l.max_logits} * hp.n_vocab, sizeof(float));
+    choices = take(l.max_logits, sizeof(token_choice));
+    tokens = take(l.max_logits, sizeof(token_id));
     partials = take(most_partials(inputs_of.max_few_tiles, hp.n_kv_heads, n_processors) *
                         attention_partial_values(dim),
                     sizeof(float));
@@ -73,7 +76,8 @@ struct work_layout {
     sin = take(uint64_t{l.max_context} * (hp.rope_dim / 2), sizeof(float));
   }
 
-  uint64_t inputs, x, h, qkv, q, attended, gate_up, activated, logits, partials, cos, sin;
+  uint64_t inputs, x, h, qkv, q, attended, gate_up, activated, logits, choices, tokens, partials,
+      cos, sin;
   uint64_t size = 0;
 
 private:
@@ -92,6 +96,9 @@ public:
   const backend_info& info() const override { return info_; }
   const backend_limits& limits() const override { return limits_; }
   result<std::span<const float>> forward(const step_batch& batch) override;
+  bool chooses() const override { return true; }
+  result<std::span<const token_id>> forward_and_choose(
+      const step_batch& batch, std::span<const token_choice> choices) override;
   result<void> copy_blocks(std::span<const block_id> from, std::span<const block_id> to) override;
 
 private:
@@ -101,7 +108,7 @@ private:
     gemm products;
     device_weights weights;
     buffer pool, work;
-    pinned inputs, logits;
+    pinned inputs, logits, choices, tokens;
   };
   cuda_backend(std::shared_ptr<const model> m, const backend_limits& limits,
                const work_layout& layout, parts p);
@@ -119,6 +126,7 @@ private:
   result<void> fill_tables();
   result<void> multiply(const device_matrix& w, const bf16* x, void* out, product_output output,
                         uint32_t n_rows);
+  result<void> run(const step_batch& batch);
   result<void> run_layers(const step_batch& batch);
   result<void> run_layer(const device_layer& w, uint32_t layer, uint32_t n_rows, uint32_t longest);
   result<void> place(const device_layer& w, uint32_t layer, uint32_t n_rows);
@@ -158,10 +166,13 @@ result<std::unique_ptr<backend>> cuda_backend::make(int device, std::shared_ptr<
             pinned::create(step_layout(limits, m->hp.n_heads / m->hp.n_kv_heads).size));
   LLMOS_TRY(pinned logits,
             pinned::create(uint64_t{limits.max_logits} * m->hp.n_vocab * sizeof(float)));
-  std::unique_ptr<cuda_backend> out(new cuda_backend(
-      std::move(m), limits, layout,
-      {std::move(found), std::move(compute), std::move(products), std::move(weights),
-       std::move(pool), std::move(work), std::move(inputs), std::move(logits)}));
+  LLMOS_TRY(pinned choices, pinned::create(limits.max_logits * sizeof(token_choice)));
+  LLMOS_TRY(pinned tokens, pinned::create(limits.max_logits * sizeof(token_id)));
+  std::unique_ptr<cuda_backend> out(
+      new cuda_backend(std::move(m), limits, layout,
+                       {std::move(found), std::move(compute), std::move(products),
+                        std::move(weights), std::move(pool), std::move(work), std::move(inputs),
+                        std::move(logits), std::move(choices), std::move(tokens)}));
   LLMOS_TRY_VOID(out->fill_tables());
   return std::unique_ptr<backend>(std::move(out));
 }
@@ -191,19 +202,40 @@ result<void> cuda_backend::fill_tables() {
   return p_.compute.synchronize();
 }
 
-result<std::span<const float>> cuda_backend::forward(const step_batch& batch) {
+/// Everything up to the logits, which stay on the device; does not wait.
+result<void> cuda_backend::run(const step_batch& batch) {
   LLMOS_TRY_VOID(validate(batch, limits_, hp_.n_vocab));
   const size_t used =
       write_inputs(batch, inputs_, limits_.block_tokens, p_.inputs.data<std::byte>());
   LLMOS_TRY_VOID(p_.work.copy_from_host(layout_.inputs, p_.inputs.data<void>(), used, s()));
   LLMOS_TRY_VOID(run_layers(batch));
-  const auto n_logits = static_cast<uint32_t>(batch.logit_rows.size());
-  LLMOS_TRY_VOID(make_logits(n_logits));
-  const size_t n_values = size_t{n_logits} * hp_.n_vocab;
+  return make_logits(static_cast<uint32_t>(batch.logit_rows.size()));
+}
+
+result<std::span<const float>> cuda_backend::forward(const step_batch& batch) {
+  LLMOS_TRY_VOID(run(batch));
+  const size_t n_values = batch.logit_rows.size() * hp_.n_vocab;
   LLMOS_TRY_VOID(
       p_.work.copy_to_host(layout_.logits, p_.logits.data<void>(), n_values * sizeof(float), s()));
   LLMOS_TRY_VOID(p_.compute.synchronize());
   return std::span<const float>(p_.logits.data<float>(), n_values);
+}
+
+result<std::span<const token_id>> cuda_backend::forward_and_choose(
+    const step_batch& batch, std::span<const token_choice> choices) {
+  LLMOS_CHECK(choices.size() == batch.logit_rows.size());
+  LLMOS_TRY_VOID(run(batch));
+  // The host's copies stay as they are until the stream has been waited for.
+  auto* to = p_.choices.data<token_choice>();
+  std::copy(choices.begin(), choices.end(), to);
+  LLMOS_TRY_VOID(p_.work.copy_from_host(layout_.choices, to, choices.size_bytes(), s()));
+  LLMOS_TRY_VOID(choose(at<int32_t>(layout_.tokens), at<float>(layout_.logits),
+                        at<token_choice>(layout_.choices), static_cast<uint32_t>(choices.size()),
+                        hp_.n_vocab, s()));
+  LLMOS_TRY_VOID(p_.work.copy_to_host(layout_.tokens, p_.tokens.data<void>(),
+                                      choices.size() * sizeof(token_id), s()));
+  LLMOS_TRY_VOID(p_.compute.synchronize());
+  return std::span<const token_id>(p_.tokens.data<token_id>(), choices.size());
 }
 
 result<void> cuda_backend::run_layers(const step_batch& batch) {

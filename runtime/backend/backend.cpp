@@ -43,6 +43,12 @@ uint64_t backend_memory::total() const {
   return all.value_or(UINT64_MAX);
 }
 
+result<std::span<const token_id>> backend::forward_and_choose(const step_batch&,
+                                                              std::span<const token_choice>) {
+  LLMOS_CHECK(!"a backend that chooses overrides this");
+  return std::span<const token_id>{};
+}
+
 result<std::unique_ptr<backend>> make_backend(std::string_view name, std::shared_ptr<const model> m,
                                               const backend_limits& limits) {
   LLMOS_CHECK(m != nullptr);

@@ -12,6 +12,7 @@
 #include "runtime/base/types.hpp"
 #include "runtime/model/kv_type.hpp"
 #include "runtime/model/model.hpp"
+#include "runtime/sampling/token_choice.hpp"
 
 namespace llmos {
 
@@ -81,6 +82,15 @@ public:
   /// Errors: invalid_argument (a limit or the layout above is broken; nothing was written),
   /// engine_failed (the device failed; the KV pool's content is undefined).
   virtual result<std::span<const float>> forward(const step_batch& batch) = 0;
+
+  /// Whether forward_and_choose() works.
+  virtual bool chooses() const { return false; }
+
+  /// As forward(), but returns the tokens chosen from the logits [num_logits], so that no logits
+  /// leave the device. Valid until the next call. REQUIRES: choices.size() == num_logits,
+  /// chooses().
+  virtual result<std::span<const token_id>> forward_and_choose(
+      const step_batch& batch, std::span<const token_choice> choices);
 
   /// Copies whole KV blocks, from[i] to to[i], all layers, in order (copy on write).
   /// Errors: invalid_argument (lengths differ, a block is not in the pool; nothing was copied).

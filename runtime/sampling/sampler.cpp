@@ -96,6 +96,27 @@ std::vector<token_logprob> sampler::report_top(double log_sum) {
   return out;
 }
 
+std::optional<token_choice> sampler::choice(uint32_t index) const {
+  const auto mask = masked(index);
+  if (params_.logprobs || params_.top_logprobs > 0 || params_.typical_p < 1 || penalizes() ||
+      !params_.logit_bias.empty() || mask.size() > token_choice::max_masked) {
+    return std::nullopt;
+  }
+  token_choice out{.temperature = params_.temperature,
+                   .top_k = static_cast<uint32_t>(params_.top_k),
+                   .top_p = params_.top_p,
+                   .min_p = params_.min_p,
+                   .num_masked = static_cast<uint32_t>(mask.size())};
+  if (params_.temperature > 0) out.uniform = philox_uniform(*params_.seed, index, 0);
+  std::ranges::copy(mask, out.masked);
+  return out;
+}
+
+bool sampler::penalizes() const {
+  return params_.repetition_penalty != 1.0f || params_.frequency_penalty != 0 ||
+         params_.presence_penalty != 0;
+}
+
 /// The ids that may not be chosen as this request's token `index`.
 std::span<const token_id> sampler::masked(uint32_t index) const {
   if (index < params_.min_tokens) return stop_tokens_;
@@ -106,9 +127,7 @@ std::span<const token_id> sampler::masked(uint32_t index) const {
 void sampler::adjust(std::span<const token_id> history, uint32_t index) {
   std::vector<float>& logits = scratch_->logits;
   for (const auto& [id, bias] : params_.logit_bias) logits[id] += bias;
-  const bool penalizes = params_.repetition_penalty != 1.0f || params_.frequency_penalty != 0 ||
-                         params_.presence_penalty != 0;
-  if (penalizes) {
+  if (penalizes()) {
     const auto window = static_cast<size_t>(params_.penalty_window);  // -1 becomes the largest
     penalize(history.last(std::min(window, history.size())));
   }

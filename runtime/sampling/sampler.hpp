@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <utility>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "runtime/sampling/dispatch.hpp"
 #include "runtime/sampling/params.hpp"
 #include "runtime/sampling/selection.hpp"
+#include "runtime/sampling/token_choice.hpp"
 
 namespace llmos {
 
@@ -67,9 +69,14 @@ public:
   sampled_token sample(std::span<const float> logits, std::span<const token_id> history,
                        uint32_t index);
 
+  /// What a device needs to choose this request's token `index` as sample() would; nothing where
+  /// that depends on more (penalties, biases, typical_p, log-probabilities, many masked tokens).
+  std::optional<token_choice> choice(uint32_t index) const;
+
   const sampling_params& params() const { return params_; }
 
 private:
+  bool penalizes() const;
   std::span<const token_id> masked(uint32_t index) const;
   float find_tops();
   double log_sum_exp();

@@ -42,17 +42,18 @@ step_result step_runner::run(const step_plan& plan) {
   }
   out.num_rows = static_cast<uint32_t>(tokens_.size());
   const auto start = steady::now();
-  auto logits = device_->forward({tokens_, rows_, logit_rows_});
+  output from;
+  auto ran = compute(plan, from);
   const auto computed = steady::now();
-  if (!logits) {
-    out.error = std::move(logits).error();
+  if (!ran) {
+    out.error = std::move(ran).error();
     return out;
   }
   out.tokens.reserve(logit_rows_.size());
   size_t row = 0;
   for (const auto& e : plan.entries) {
     if (!e.sample) continue;
-    sample(e, logits->subspan(n_vocab_ * row), out.tokens);
+    sample(e, from, row, out.tokens);
     row += 1 + e.drafts.size();
   }
   out.forward_us = us_between(start, computed);
@@ -100,15 +101,47 @@ result<void> step_runner::build_batch(const step_plan& plan) {
   return {};
 }
 
-/// A row's logits count while every draft before it is the token that was chosen. Behind an end
-/// token nothing is.
-void step_runner::sample(const plan_entry& e, std::span<const float> logits,
+/// Whether the device can choose every token of the step; then choices_ says how.
+bool step_runner::device_chooses(const step_plan& plan) {
+  if (!device_->chooses()) return false;
+  choices_.clear();
+  for (const auto& e : plan.entries) {
+    if (!e.sample) continue;
+    const auto& s = sequences_.at(e.id.value);
+    const auto index = static_cast<uint32_t>(s.tokens.size()) - s.spec->num_prompt;
+    for (uint32_t i = 0; i <= e.drafts.size(); ++i) {
+      const auto choice = s.choose.choice(index + i);
+      if (!choice) return false;
+      choices_.push_back(*choice);
+    }
+  }
+  return true;
+}
+
+result<void> step_runner::compute(const step_plan& plan, output& out) {
+  const step_batch batch{tokens_, rows_, logit_rows_};
+  if (device_chooses(plan)) {
+    LLMOS_TRY(out.tokens, device_->forward_and_choose(batch, choices_));
+  } else {
+    LLMOS_TRY(out.logits, device_->forward(batch));
+  }
+  return {};
+}
+
+sampled_token step_runner::token_of(sequence& s, const output& from, size_t row, uint32_t index) {
+  if (!from.tokens.empty()) return {from.tokens[row]};
+  return s.choose.sample(from.logits.subspan(row * n_vocab_, n_vocab_), s.tokens, index);
+}
+
+/// A row counts while every draft before it is the token that was chosen. Behind an end token
+/// nothing is.
+void step_runner::sample(const plan_entry& e, const output& from, size_t first_row,
                          std::vector<step_token>& out) {
   auto& s = sequences_.at(e.id.value);
   const auto& ends = s.spec->end_ids;
   for (size_t i = 0; i <= e.drafts.size(); ++i) {
     const auto index = static_cast<uint32_t>(s.tokens.size()) - s.spec->num_prompt;
-    auto token = s.choose.sample(logits.subspan(i * n_vocab_, n_vocab_), s.tokens, index);
+    auto token = token_of(s, from, first_row + i, index);
     const auto id = token.id;
     s.tokens.push_back(id);
     out.push_back({e.id, std::move(token)});

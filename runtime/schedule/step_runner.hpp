@@ -31,9 +31,19 @@ private:
     sampler choose;
   };
 
+  /// What the device gave for the rows of a step: logits, or the tokens that it chose itself.
+  struct output {
+    std::span<const float> logits;
+    std::span<const token_id> tokens;
+  };
+
   result<void> take_in(const plan_entry& e);
   result<void> build_batch(const step_plan& plan);
-  void sample(const plan_entry& e, std::span<const float> logits, std::vector<step_token>& out);
+  bool device_chooses(const step_plan& plan);
+  result<void> compute(const step_plan& plan, output& out);
+  sampled_token token_of(sequence& s, const output& from, size_t row, uint32_t index);
+  void sample(const plan_entry& e, const output& from, size_t first_row,
+              std::vector<step_token>& out);
 
   std::unique_ptr<backend> device_;
   uint32_t n_vocab_;
@@ -42,6 +52,7 @@ private:
   std::vector<token_id> tokens_;
   std::vector<sequence_rows> rows_;
   std::vector<uint32_t> logit_rows_;
+  std::vector<token_choice> choices_;  ///< Of those rows, where the device chooses.
 };
 
 }  // namespace llmos

@@ -121,6 +121,24 @@ TEST_SUITE("gpu.backend") {
     CHECK(b->copy_blocks(from, std::vector<block_id>{40, 0}).error().code == ec::invalid_argument);
   }
 
+  TEST_CASE("tokens chosen on the device are those of its logits") {
+    if (!stream_or_skip()) return;
+    const auto m = make_random_model({.n_layers = 1, .n_ff = 256});
+    auto b = must(gpu::make_cuda_backend(0, m, limits));
+    REQUIRE(b->chooses());
+    const auto tokens = random_tokens(9, m->hp.n_vocab, 5);
+    const auto logits = logits_of(*b, tokens, 9);
+    const auto blocks = blocks_from(10);
+    const sequence_rows seq{0, 9, 0, blocks};
+    const std::vector<uint32_t> rows{2, 8};
+    const auto got =
+        must(b->forward_and_choose({tokens, {&seq, 1}, rows}, std::vector<token_choice>(2)));
+    for (size_t i = 0; i < rows.size(); ++i) {
+      const auto row = std::span(logits).subspan(rows[i] * m->hp.n_vocab, m->hp.n_vocab);
+      CHECK(got[i] == std::max_element(row.begin(), row.end()) - row.begin());
+    }
+  }
+
   TEST_CASE("what it needs is known before, and what it cannot do is said") {
     if (!stream_or_skip()) return;
     const auto m = make_random_model({});

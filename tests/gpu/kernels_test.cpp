@@ -8,12 +8,14 @@
 #include "gpu/gemm.hpp"
 #include "gpu/kernels/add_bias.hpp"
 #include "gpu/kernels/attention.hpp"
+#include "gpu/kernels/choose.hpp"
 #include "gpu/kernels/embed.hpp"
 #include "gpu/kernels/multiply_few.hpp"
 #include "gpu/kernels/place_heads.hpp"
 #include "gpu/kernels/rms_norm.hpp"
 #include "gpu/kernels/silu_mul.hpp"
 #include "gpu/weights.hpp"
+#include "runtime/sampling/sampler.hpp"
 #include "tests/gpu/on_device.hpp"
 
 // Every kernel against the plain formula in float or double.
@@ -444,5 +446,56 @@ TEST_SUITE("gpu.kernels") {
     check_attention(*s, {16, 1, 96, 16, {{20, 2}}});
     check_attention(*s, {5, 5, 192, 16, {{31, 1}}});
     check_attention(*s, {9, 3, 256, 16, {{40, 2}}});
+  }
+
+  TEST_CASE("tokens are chosen as the sampler chooses them") {
+    const auto s = stream_or_skip();
+    if (!s) return;
+    splitmix64 rng(9);
+    int n_chosen = 0, n_other = 0;
+    for (const uint32_t n_vocab : {1u, 2u, 300u, 5000u}) {
+      constexpr uint32_t n_rows = 40;
+      auto logits = random_floats(size_t{n_rows} * n_vocab, n_vocab);
+      std::vector<token_choice> choices;
+      std::vector<token_id> want;
+      for (uint32_t r = 0; r < n_rows; ++r) {
+        const std::span row = std::span(logits).subspan(size_t{r} * n_vocab, n_vocab);
+        for (float& x : row) x *= static_cast<float>(1 + r % 20);
+        if (r % 8 == 7) std::fill(row.begin(), row.end(), 0.25f);  // all alike
+        if (r % 8 == 6) row[n_vocab / 2] = NAN;
+        if (r % 8 == 5) row[n_vocab / 3] = INFINITY;
+        if (r % 8 == 4) row[n_vocab / 3] = -INFINITY;
+        if (r % 16 == 13) std::fill(row.begin(), row.end(), NAN);  // and two of them masked
+        sampling_params p;
+        p.seed = rng.next();
+        p.temperature = r % 3 == 0 ? 0.0f : 0.1f + static_cast<float>(rng.below(20)) / 10;
+        p.top_k = rng.below(2) ? 0 : static_cast<int32_t>(rng.below(50));
+        p.top_p = rng.below(2) ? 1.0f : 0.05f + static_cast<float>(rng.below(90)) / 100;
+        p.min_p = rng.below(2) ? 0.0f : static_cast<float>(rng.below(50)) / 100;
+        if (r % 8 == 7) p.top_k = 0;  // of equal ones the sampler drops those with higher ids
+        if (r % 8 == 7) p.top_p = 1.0f;
+        p.ignore_eos = r % 4 == 1;
+        sampler by(p, std::vector<token_id>{0, static_cast<token_id>(n_vocab / 2)}, n_vocab);
+        want.push_back(by.sample(row, {}, r).id);
+        choices.push_back(by.choice(r).value());
+      }
+      const device_array<float> logits_there(logits, *s);
+      const device_array<token_choice> choices_there(choices, *s);
+      const device_array<token_id> tokens(std::vector<token_id>(n_rows, -1), *s);
+      must(gpu::choose(tokens.data(), logits_there.data(), choices_there.data(), n_rows, n_vocab,
+                       s->handle()));
+      const auto got = tokens.fetch();
+      for (uint32_t r = 0; r < n_rows; ++r) {
+        CAPTURE(n_vocab);
+        CAPTURE(r);
+        REQUIRE(got[r] >= 0);
+        REQUIRE(static_cast<uint32_t>(got[r]) < n_vocab);
+        ++n_chosen;
+        if (got[r] != want[r]) ++n_other;
+        if (choices[r].temperature == 0) CHECK(got[r] == want[r]);
+      }
+    }
+    CHECK(n_chosen == 160);
+    CHECK(n_other <= 2);  // exponentials of another make may move a limit by one candidate
   }
 }

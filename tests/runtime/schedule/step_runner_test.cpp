@@ -21,15 +21,27 @@ public:
     }
     return std::span<const float>{logits_};
   }
+  bool chooses() const override { return can_choose; }
+  result<std::span<const token_id>> forward_and_choose(
+      const step_batch& b, std::span<const token_choice> choices) override {
+    last_rows = b.tokens.size();
+    last_choices.assign(choices.begin(), choices.end());
+    tokens_.clear();
+    for (const uint32_t row : b.logit_rows) tokens_.push_back((b.tokens[row] + 1) % n_vocab);
+    return std::span<const token_id>{tokens_};
+  }
   result<void> copy_blocks(std::span<const block_id>, std::span<const block_id>) override {
     return {};
   }
   size_t last_rows = 0;
+  bool can_choose = false;
+  std::vector<token_choice> last_choices;
 
 private:
   backend_info info_;
   backend_limits limits_;
   std::vector<float> logits_;
+  std::vector<token_id> tokens_;
 };
 
 spec_ptr spec(uint64_t id, std::vector<token_id> tokens, std::vector<token_id> ends = {}) {
@@ -109,6 +121,37 @@ TEST_CASE_FIXTURE(fixture,
   CHECK(run({{{1}, 0, 2, true, {7}, {0}, spec(1, {2, 3, 4})}}).error.code == ec::internal);
   CHECK(run({{{2}, 0, 2, false, {7}, {0}, spec(2, {2, 3})}}).error.code == ec::internal);
   CHECK(run({{{3}, 1, 2, true, {}, {0}, spec(3, {2, 3})}}).error.code == ec::internal);
+}
+
+TEST_CASE_FIXTURE(fixture, "a device that chooses is told how, draft by draft") {
+  device->can_choose = true;
+  auto drawn = std::make_shared<sequence_spec>(*spec(2, {9, 10}));
+  drawn->sampling = {.temperature = 0.5f, .top_k = 7, .top_p = 0.9f, .min_p = 0.1f, .seed = 3};
+  const auto done = run({{{1}, 0, 2, true, {4, 9}, {0}, spec(1, {2, 3})},
+                         {{2}, 0, 2, true, {}, {1}, spec_ptr(drawn)}});
+  CHECK(render(done) == "1:4 1:5 2:11 ");
+  REQUIRE(device->last_choices.size() == 4);
+  CHECK(device->last_choices[2].temperature == 0);
+  const token_choice& c = device->last_choices[3];
+  CHECK(c.temperature == 0.5f);
+  CHECK(c.top_k == 7);
+  CHECK(c.top_p == 0.9f);
+  CHECK(c.min_p == 0.1f);
+  CHECK(c.uniform == philox_uniform(3, 0, 0));
+  run({{{2}, 2, 1, true, {12}, {}, nullptr}});
+  REQUIRE(device->last_choices.size() == 2);
+  CHECK(device->last_choices[0].uniform == philox_uniform(3, 1, 0));
+  CHECK(device->last_choices[1].uniform == philox_uniform(3, 2, 0));
+}
+
+TEST_CASE_FIXTURE(fixture, "what a device cannot choose is chosen from its logits") {
+  device->can_choose = true;
+  auto reports = std::make_shared<sequence_spec>(*spec(1, {2, 3}));
+  reports->sampling.logprobs = true;
+  const auto done = run({{{1}, 0, 2, true, {}, {0}, spec_ptr(reports)}});
+  CHECK(render(done) == "1:4 ");
+  CHECK(done.tokens[0].token.logprob < 0);
+  CHECK(device->last_choices.empty());
 }
 
 TEST_SUITE_END();

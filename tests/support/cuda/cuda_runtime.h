@@ -83,6 +83,10 @@ inline float rsqrtf(float x) {
   return 1.0f / std::sqrt(x);
 }
 template <class T>
+T min(T a, T b) {
+  return b < a ? b : a;
+}
+template <class T>
 T __ldg(const T* p) {
   return *p;
 }
