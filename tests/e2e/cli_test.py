@@ -578,6 +578,15 @@ class Files(Case):
         for row in report["rows"]:
             self.assertEqual(len(row["samples"]), 2)
             self.assertGreater(row["tokens_per_s"], 0)
+        for row in report["rows"][3:]:
+            for key in ("first_token_ms", "token_gap_ms"):
+                p = row[key]
+                self.assertTrue(0 < p["p50"] <= p["p99"] <= p["max"], p)
+            step = row["step_us"]
+            parts = ["deliver", "plan", "blocks", "dispatch", "compute", "sample"]
+            self.assertEqual(list(step), parts + ["idle_share"])
+            self.assertGreater(step["compute"], 0)
+            self.assertTrue(0 < step["idle_share"] < 1)
         self.assertIn("3 concurrent", self.ok(*how).text)
         odd = os.fsencode(self.here) + b"/odd\xff.gguf"
         shutil.copy(self.tiny, odd)
@@ -604,6 +613,14 @@ class Files(Case):
         for without, guessing in (rows[:2], rows[2:]):
             self.assertEqual(without["tokens"], guessing["tokens"])
             self.assertGreater(guessing["ratio"], 0)
+
+    def test_bench_measures_many_streams(self):
+        how = ["bench", "--rows", "streams,shared", "--repeats", "1", "--json",
+               "--set", "engine.context=4096"]
+        rows = json.loads(self.ok(*how).stdout)["rows"]
+        self.assertEqual([x["what"] for x in rows], ["streams", "shared"])
+        for row in rows:
+            self.assertGreater(row["token_gap_ms"]["max"], 0)
 
     def test_bench_prints_a_row_as_soon_as_it_is_measured(self):
         # The requests do not fit this node's context: what was measured before is there.

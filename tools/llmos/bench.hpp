@@ -73,7 +73,7 @@ result<void> bench_backend(const bench_options& o, const node_config& config,
 ///   concurrent   o.concurrent requests at once, short prompts, o.decode_tokens new tokens each
 ///   streams      16 chats of 150 words, 128 new tokens each
 ///   shared       16 chats with 600 words in common and 20 of their own, 32 new tokens each
-///   mixed        8 chats of 40 words, 256 new tokens each, while a prompt of 3,900 words comes in;
+///   mixed        8 chats of 40 words, 256 new tokens each, while a prompt of 4,000 words comes in;
 ///                token gaps are those of the chats
 ///   cached       a chat of 600 + 20 words: cold; with the 600 in the prefix cache; and one of 20
 ///                words and a block alone. Prompt tokens per second up to the first token.

@@ -30,7 +30,7 @@ struct load {
 
 constexpr load loads[] = {{"streams", 16, 0, 150, 128, 0},
                           {"shared", 16, 600, 20, 32, 0},
-                          {"mixed", 8, 0, 40, 256, 3900}};
+                          {"mixed", 8, 0, 40, 256, 4000}};
 
 /// What the requests of one round took.
 struct round_result {

@@ -55,13 +55,16 @@ TEST_SUITE("runtime.backend.registry") {
     backend_registry r({});
     uint32_t asked = 99;
     r.add(pretended("abacus", asked));
-    for (const auto& [name, device] : std::vector<std::pair<std::string, uint32_t>>{
-             {"abacus", 0}, {"abacus:0", 0}, {"abacus:7", 7}}) {
-      CAPTURE(name);
-      const auto found = r.find(name).value();
+    const struct {
+      const char* name;
+      uint32_t device;
+    } table[] = {{"abacus", 0}, {"abacus:0", 0}, {"abacus:7", 7}};
+    for (const auto& row : table) {
+      CAPTURE(row.name);
+      const auto found = r.find(row.name).value();
       CHECK(found.kind->name == "abacus");
       CHECK_FALSE(found.kind->make(found.device, nullptr, {}).ok());
-      CHECK(asked == device);
+      CHECK(asked == row.device);
     }
     for (const char* name :
          {"abacus:", "abacus:x", "abacus:1x", "abacus:-1", "abacus:99999999999"}) {
