@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <numbers>
 #include <string>
 #include <utility>
@@ -23,9 +24,14 @@ namespace llmos::gpu {
 namespace {
 
 constexpr uint64_t half_bytes = 2;
+constexpr uint64_t spare_blocks = 1;  // what a padded step writes goes there
 
 kv_layout layout_of(const model& m, const backend_limits& limits) {
   return {m.hp.n_layers, m.hp.n_kv_heads, limits.block_tokens, attention_dim(m.hp.head_dim)};
+}
+
+uint64_t block_bytes(const model& m, const backend_limits& limits) {
+  return layout_of(m, limits).block_values() * half_bytes;
 }
 
 result<void> check_supported(const model& m, const backend_limits& limits) {
@@ -67,7 +73,6 @@ struct work_layout {
     gate_up = take(rows * 2 * hp.n_ff, half_bytes);
     activated = take(rows * padded_inputs(hp.n_ff), half_bytes);
     logits = take(uint64_t{l.max_logits} * hp.n_vocab, sizeof(float));
-    choices = take(l.max_logits, sizeof(token_choice));
     tokens = take(l.max_logits, sizeof(token_id));
     partials = take(most_partials(inputs_of.max_few_tiles, hp.n_kv_heads, n_processors) *
                         attention_partial_values(dim),
@@ -76,8 +81,7 @@ struct work_layout {
     sin = take(uint64_t{l.max_context} * (hp.rope_dim / 2), sizeof(float));
   }
 
-  uint64_t inputs, x, h, qkv, q, attended, gate_up, activated, logits, choices, tokens, partials,
-      cos, sin;
+  uint64_t inputs, x, h, qkv, q, attended, gate_up, activated, logits, tokens, partials, cos, sin;
   uint64_t size = 0;
 
 private:
@@ -108,7 +112,7 @@ private:
     gemm products;
     device_weights weights;
     buffer pool, work;
-    pinned inputs, logits, choices, tokens;
+    pinned inputs, logits, tokens;
   };
   cuda_backend(std::shared_ptr<const model> m, const backend_limits& limits,
                const work_layout& layout, parts p);
@@ -126,20 +130,22 @@ private:
   result<void> fill_tables();
   result<void> multiply(const device_matrix& w, const bf16* x, void* out, product_output output,
                         uint32_t n_rows);
-  result<void> run(const step_batch& batch);
-  result<void> run_layers(const step_batch& batch);
-  result<void> run_layer(const device_layer& w, uint32_t layer, uint32_t n_rows, uint32_t longest);
+  result<void> run(const step_batch& batch, std::span<const token_choice> choices);
+  result<void> launch_step(const step_shape& shape);
+  result<void> run_layer(const device_layer& w, uint32_t layer, const step_shape& shape);
   result<void> place(const device_layer& w, uint32_t layer, uint32_t n_rows);
-  result<void> attend(uint32_t layer, uint32_t longest);
+  result<void> attend(uint32_t layer, const step_shape& shape);
   result<void> make_logits(uint32_t n_logits);
+  result<void> choose_tokens(uint32_t n_logits);
 
   std::shared_ptr<const model> model_;
   const hyperparameters hp_;
   const backend_limits limits_;
   const kv_layout kv_;
-  const step_layout inputs_;
   const work_layout layout_;
   parts p_;
+  step_inputs step_;
+  std::map<step_shape, graph> graphs_;
   backend_info info_;
 };
 
@@ -156,7 +162,7 @@ result<std::unique_ptr<backend>> cuda_backend::make(int device, std::shared_ptr<
   LLMOS_TRY(device_info found, describe(device));
   LLMOS_TRY_VOID(use(device));
   const work_layout layout(*m, limits, found.n_processors);
-  const uint64_t pool_bytes = layout_of(*m, limits).block_values() * half_bytes * limits.num_blocks;
+  const uint64_t pool_bytes = block_bytes(*m, limits) * (limits.num_blocks + spare_blocks);
   LLMOS_TRY(stream compute, stream::create());
   LLMOS_TRY(gemm products, gemm::create());
   LLMOS_TRY(buffer pool, make_zeroed(pool_bytes, compute));
@@ -166,13 +172,11 @@ result<std::unique_ptr<backend>> cuda_backend::make(int device, std::shared_ptr<
             pinned::create(step_layout(limits, m->hp.n_heads / m->hp.n_kv_heads).size));
   LLMOS_TRY(pinned logits,
             pinned::create(uint64_t{limits.max_logits} * m->hp.n_vocab * sizeof(float)));
-  LLMOS_TRY(pinned choices, pinned::create(limits.max_logits * sizeof(token_choice)));
   LLMOS_TRY(pinned tokens, pinned::create(limits.max_logits * sizeof(token_id)));
-  std::unique_ptr<cuda_backend> out(
-      new cuda_backend(std::move(m), limits, layout,
-                       {std::move(found), std::move(compute), std::move(products),
-                        std::move(weights), std::move(pool), std::move(work), std::move(inputs),
-                        std::move(logits), std::move(choices), std::move(tokens)}));
+  std::unique_ptr<cuda_backend> out(new cuda_backend(
+      std::move(m), limits, layout,
+      {std::move(found), std::move(compute), std::move(products), std::move(weights),
+       std::move(pool), std::move(work), std::move(inputs), std::move(logits), std::move(tokens)}));
   LLMOS_TRY_VOID(out->fill_tables());
   return std::unique_ptr<backend>(std::move(out));
 }
@@ -183,14 +187,14 @@ cuda_backend::cuda_backend(std::shared_ptr<const model> m, const backend_limits&
       hp_(model_->hp),
       limits_(limits),
       kv_(layout_of(*model_, limits)),
-      inputs_(limits, hp_.n_heads / hp_.n_kv_heads),
       layout_(layout),
-      p_(std::move(p)) {
+      p_(std::move(p)),
+      step_(limits, hp_, p_.device.n_processors) {
   info_.name = "cuda";
   info_.device = p_.device.name + ", compute capability " + p_.device.compute;
   info_.numerics = "cuda-bf16/f16kv";
   info_.weight_bytes = p_.weights.memory->size_bytes();
-  info_.kv_bytes = p_.pool.size_bytes();
+  info_.kv_bytes = block_bytes(*model_, limits_) * limits_.num_blocks;
 }
 
 /// The angles of every position.
@@ -202,18 +206,23 @@ result<void> cuda_backend::fill_tables() {
   return p_.compute.synchronize();
 }
 
-/// Everything up to the logits, which stay on the device; does not wait.
-result<void> cuda_backend::run(const step_batch& batch) {
+/// Everything up to the logits or tokens, which stay on the device; does not wait. A shape that
+/// comes again and again is recorded when it comes first.
+result<void> cuda_backend::run(const step_batch& batch, std::span<const token_choice> choices) {
   LLMOS_TRY_VOID(validate(batch, limits_, hp_.n_vocab));
-  const size_t used =
-      write_inputs(batch, inputs_, limits_.block_tokens, p_.inputs.data<std::byte>());
-  LLMOS_TRY_VOID(p_.work.copy_from_host(layout_.inputs, p_.inputs.data<void>(), used, s()));
-  LLMOS_TRY_VOID(run_layers(batch));
-  return make_logits(static_cast<uint32_t>(batch.logit_rows.size()));
+  const auto [shape, repeats, n_bytes] = step_.write(batch, choices, p_.inputs.data<std::byte>());
+  LLMOS_TRY_VOID(p_.work.copy_from_host(layout_.inputs, p_.inputs.data<void>(), n_bytes, s()));
+  if (!repeats) return launch_step(shape);
+  auto known = graphs_.find(shape);
+  if (known == graphs_.end()) {
+    LLMOS_TRY(graph made, graph::record(p_.compute, [&] { return launch_step(shape); }));
+    known = graphs_.emplace(shape, std::move(made)).first;
+  }
+  return known->second.launch(s());
 }
 
 result<std::span<const float>> cuda_backend::forward(const step_batch& batch) {
-  LLMOS_TRY_VOID(run(batch));
+  LLMOS_TRY_VOID(run(batch, {}));
   const size_t n_values = batch.logit_rows.size() * hp_.n_vocab;
   LLMOS_TRY_VOID(
       p_.work.copy_to_host(layout_.logits, p_.logits.data<void>(), n_values * sizeof(float), s()));
@@ -224,33 +233,22 @@ result<std::span<const float>> cuda_backend::forward(const step_batch& batch) {
 result<std::span<const token_id>> cuda_backend::forward_and_choose(
     const step_batch& batch, std::span<const token_choice> choices) {
   LLMOS_CHECK(choices.size() == batch.logit_rows.size());
-  LLMOS_TRY_VOID(run(batch));
-  // The host's copies stay as they are until the stream has been waited for.
-  auto* to = p_.choices.data<token_choice>();
-  std::copy(choices.begin(), choices.end(), to);
-  LLMOS_TRY_VOID(p_.work.copy_from_host(layout_.choices, to, choices.size_bytes(), s()));
-  LLMOS_TRY_VOID(choose(at<int32_t>(layout_.tokens), at<float>(layout_.logits),
-                        at<token_choice>(layout_.choices), static_cast<uint32_t>(choices.size()),
-                        hp_.n_vocab, s()));
+  LLMOS_TRY_VOID(run(batch, choices));
   LLMOS_TRY_VOID(p_.work.copy_to_host(layout_.tokens, p_.tokens.data<void>(),
                                       choices.size() * sizeof(token_id), s()));
   LLMOS_TRY_VOID(p_.compute.synchronize());
   return std::span<const token_id>(p_.tokens.data<token_id>(), choices.size());
 }
 
-result<void> cuda_backend::run_layers(const step_batch& batch) {
-  const auto n_rows = static_cast<uint32_t>(batch.tokens.size());
-  uint32_t longest = 0;
-  for (const sequence_rows& seq : batch.seqs) {
-    longest = std::max(longest, seq.num_past + seq.num_rows);
-  }
+result<void> cuda_backend::launch_step(const step_shape& shape) {
   const device_matrix& table = p_.weights.embedding;
   LLMOS_TRY_VOID(embed(at<float>(layout_.x), table.data, table.stride,
-                       input<int32_t>(inputs_.tokens), n_rows, hp_.n_embd, s()));
+                       input<int32_t>(step_.layout().tokens), shape.n_rows, hp_.n_embd, s()));
   for (uint32_t layer = 0; layer < hp_.n_layers; ++layer) {
-    LLMOS_TRY_VOID(run_layer(p_.weights.layers[layer], layer, n_rows, longest));
+    LLMOS_TRY_VOID(run_layer(p_.weights.layers[layer], layer, shape));
   }
-  return {};
+  LLMOS_TRY_VOID(make_logits(shape.n_logits));
+  return shape.chooses ? choose_tokens(shape.n_logits) : result<void>{};
 }
 
 result<void> cuda_backend::multiply(const device_matrix& w, const bf16* x, void* out,
@@ -259,15 +257,16 @@ result<void> cuda_backend::multiply(const device_matrix& w, const bf16* x, void*
   return n_rows <= multiply_few_rows ? multiply_few(a, s()) : p_.products.multiply(a, s());
 }
 
-result<void> cuda_backend::run_layer(const device_layer& w, uint32_t layer, uint32_t n_rows,
-                                     uint32_t longest) {
+result<void> cuda_backend::run_layer(const device_layer& w, uint32_t layer,
+                                     const step_shape& shape) {
+  const uint32_t n_rows = shape.n_rows;
   float* x = at<float>(layout_.x);
   bf16 *h = at<bf16>(layout_.h), *activated = at<bf16>(layout_.activated);
   LLMOS_TRY_VOID(
       rms_norm(h, w.qkv.stride, x, w.attn_norm, nullptr, n_rows, hp_.n_embd, hp_.rms_eps, s()));
   LLMOS_TRY_VOID(multiply(w.qkv, h, at<float>(layout_.qkv), product_output::f32, n_rows));
   LLMOS_TRY_VOID(place(w, layer, n_rows));
-  LLMOS_TRY_VOID(attend(layer, longest));
+  LLMOS_TRY_VOID(attend(layer, shape));
   LLMOS_TRY_VOID(multiply(w.wo, at<bf16>(layout_.attended), x, product_output::add_f32, n_rows));
   if (w.wo_bias != nullptr) LLMOS_TRY_VOID(add_bias(x, w.wo_bias, n_rows, hp_.n_embd, s()));
   LLMOS_TRY_VOID(
@@ -287,8 +286,8 @@ result<void> cuda_backend::place(const device_layer& w, uint32_t layer, uint32_t
   a.k_norm = w.k_norm;
   a.cos = at<float>(layout_.cos);
   a.sin = at<float>(layout_.sin);
-  a.positions = input<uint32_t>(inputs_.positions);
-  a.blocks = input<uint32_t>(inputs_.blocks);
+  a.positions = input<uint32_t>(step_.layout().positions);
+  a.blocks = input<uint32_t>(step_.layout().blocks);
   a.q = at<f16>(layout_.q);
   a.pool = p_.pool.data<f16>();
   a.kv = kv_;
@@ -302,12 +301,11 @@ result<void> cuda_backend::place(const device_layer& w, uint32_t layer, uint32_t
   return place_heads(a, n_rows, s());
 }
 
-result<void> cuda_backend::attend(uint32_t layer, uint32_t longest) {
-  const auto& header = *reinterpret_cast<const step_header*>(p_.inputs.data<std::byte>());
+result<void> cuda_backend::attend(uint32_t layer, const step_shape& shape) {
   attention_args a{};
-  a.tiles = input<attention_tile>(inputs_.few_tiles);
-  a.header = input<step_header>(inputs_.header);
-  a.block_tables = input<uint32_t>(inputs_.tables);
+  a.tiles = input<attention_tile>(step_.layout().few_tiles);
+  a.header = input<step_header>(step_.layout().header);
+  a.block_tables = input<uint32_t>(step_.layout().tables);
   a.q = at<f16>(layout_.q);
   a.pool = p_.pool.data<f16>();
   a.kv = kv_;
@@ -317,11 +315,9 @@ result<void> cuda_backend::attend(uint32_t layer, uint32_t longest) {
   a.out = at<bf16>(layout_.attended);
   a.out_stride = padded_inputs(hp_.n_heads * hp_.head_dim);
   a.partials = at<float>(layout_.partials);
-  const uint32_t n_splits =
-      splits_for(header.n_few_tiles, hp_.n_kv_heads, longest, p_.device.n_processors);
-  LLMOS_TRY_VOID(attend_by_keys(a, header.n_few_tiles, n_splits, s()));
-  a.tiles = input<attention_tile>(inputs_.many_tiles);
-  return attend_by_tiles(a, header.n_many_tiles, s());
+  LLMOS_TRY_VOID(attend_by_keys(a, shape.n_few_tiles, shape.n_splits, s()));
+  a.tiles = input<attention_tile>(step_.layout().many_tiles);
+  return attend_by_tiles(a, shape.n_many_tiles, s());
 }
 
 result<void> cuda_backend::make_logits(uint32_t n_logits) {
@@ -329,9 +325,14 @@ result<void> cuda_backend::make_logits(uint32_t n_logits) {
   const device_matrix& head = p_.weights.head;
   bf16* h = at<bf16>(layout_.h);
   LLMOS_TRY_VOID(rms_norm(h, head.stride, at<float>(layout_.x), p_.weights.output_norm,
-                          input<uint32_t>(inputs_.logit_rows), n_logits, hp_.n_embd, hp_.rms_eps,
-                          s()));
+                          input<uint32_t>(step_.layout().logit_rows), n_logits, hp_.n_embd,
+                          hp_.rms_eps, s()));
   return multiply(head, h, at<float>(layout_.logits), product_output::f32, n_logits);
+}
+
+result<void> cuda_backend::choose_tokens(uint32_t n_logits) {
+  return choose(at<int32_t>(layout_.tokens), at<float>(layout_.logits),
+                input<token_choice>(step_.layout().choices), n_logits, hp_.n_vocab, s());
 }
 
 result<void> cuda_backend::copy_blocks(std::span<const block_id> from,
@@ -356,9 +357,10 @@ result<backend_memory> memory_of_cuda_backend(int device, const model& m,
                                               const backend_limits& limits) {
   LLMOS_TRY_VOID(check_supported(m, limits));
   LLMOS_TRY(const device_info found, describe(device));
-  return backend_memory{weight_bytes(m),
-                        layout_of(m, limits).block_values() * half_bytes * limits.num_blocks,
-                        work_layout(m, limits, found.n_processors).size + gemm::workspace_size};
+  const uint64_t block = block_bytes(m, limits);
+  return backend_memory{weight_bytes(m), block * limits.num_blocks,
+                        work_layout(m, limits, found.n_processors).size + gemm::workspace_size +
+                            spare_blocks * block};
 }
 
 }  // namespace llmos::gpu

@@ -54,6 +54,39 @@ result<void> stream::synchronize() const {
   return {};
 }
 
+result<graph> graph::record(const stream& s, const std::function<result<void>()>& work) {
+  LLMOS_CUDA(cudaStreamBeginCapture(s.handle(), cudaStreamCaptureModeThreadLocal));
+  auto done = work();
+  cudaGraph_t recorded = nullptr;
+  const cudaError_t ended = cudaStreamEndCapture(s.handle(), &recorded);
+  if (!done) {
+    if (recorded != nullptr) cudaGraphDestroy(recorded);
+    return std::move(done).error();
+  }
+  LLMOS_CUDA(ended);
+  cudaGraphExec_t handle = nullptr;
+  const cudaError_t made = cudaGraphInstantiate(&handle, recorded, 0);
+  cudaGraphDestroy(recorded);
+  LLMOS_CUDA(made);
+  return graph{handle};
+}
+
+graph::graph(graph&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
+
+graph& graph::operator=(graph&& other) noexcept {
+  std::swap(handle_, other.handle_);
+  return *this;
+}
+
+graph::~graph() {
+  if (handle_ != nullptr) cudaGraphExecDestroy(handle_);
+}
+
+result<void> graph::launch(stream_handle s) const {
+  LLMOS_CUDA(cudaGraphLaunch(handle_, s));
+  return {};
+}
+
 namespace {
 
 /// Says how many bytes were asked for.

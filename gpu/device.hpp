@@ -2,10 +2,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include "runtime/base/result.hpp"
 
+struct CUgraphExec_st;
 struct CUstream_st;
 
 namespace llmos::gpu {
@@ -49,6 +51,24 @@ public:
 private:
   explicit stream(stream_handle handle) : handle_(handle) {}
   stream_handle handle_;
+};
+
+/// Work of a stream, recorded once, that starts again at the price of one launch.
+class graph {
+public:
+  /// Records what `work` puts on `s`; nothing of it runs. Work must not wait or allocate. Errors:
+  /// those of work.
+  static result<graph> record(const stream& s, const std::function<result<void>()>& work);
+  graph(graph&& other) noexcept;
+  graph& operator=(graph&& other) noexcept;
+  ~graph();
+
+  /// Runs it again, with what its memory holds then.
+  result<void> launch(stream_handle s) const;
+
+private:
+  explicit graph(CUgraphExec_st* handle) : handle_(handle) {}
+  CUgraphExec_st* handle_;
 };
 
 /// Memory of the device in use; for set-up, not for steps: allocating stops the device.

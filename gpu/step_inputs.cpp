@@ -1,6 +1,7 @@
 #include "gpu/step_inputs.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 
 #include "runtime/base/check.hpp"
@@ -27,9 +28,11 @@ private:
   size_t next_ = 0;
 };
 
+/// Values, and after them `fill` up to n.
 template <class T>
-void put(std::byte* to, const std::vector<T>& values) {
-  if (!values.empty()) std::memcpy(to, values.data(), values.size() * sizeof(T));
+void put(std::byte* to, std::span<const T> values, size_t n, const T& fill) {
+  auto* out = reinterpret_cast<T*>(to);
+  std::fill(std::copy(values.begin(), values.end(), out), out + n, fill);
 }
 
 /// The tiles of one sequence, appended.
@@ -59,6 +62,7 @@ step_layout::step_layout(const backend_limits& limits, uint32_t heads_per_kv)
   positions = p.take(rows * sizeof(uint32_t));
   blocks = p.take(rows * sizeof(uint32_t));
   logit_rows = p.take(limits.max_logits * sizeof(uint32_t));
+  choices = p.take(limits.max_logits * sizeof(token_choice));
   few_tiles = p.take(max_few_tiles * sizeof(attention_tile));
   many_tiles = p.take(max_many_tiles * sizeof(attention_tile));
   tables = p.take(size_t{limits.max_seqs} * ceil_div(limits.max_context, limits.block_tokens) *
@@ -66,37 +70,92 @@ step_layout::step_layout(const backend_limits& limits, uint32_t heads_per_kv)
   size = p.end();
 }
 
-size_t write_inputs(const step_batch& batch, const step_layout& layout, uint32_t block_tokens,
-                    std::byte* to) {
-  std::vector<attention_tile> few, many;
-  std::vector<uint32_t> positions(batch.tokens.size()), blocks(batch.tokens.size());
-  uint32_t stride = 0;
-  for (const sequence_rows& seq : batch.seqs) {
-    stride = std::max(stride, blocks_used(seq, block_tokens));
+uint32_t padded_rows(uint32_t n_rows) {
+  return n_rows <= 16 ? std::bit_ceil(n_rows) : ceil_div(n_rows, 16u) * 16;
+}
+
+step_inputs::step_inputs(const backend_limits& limits, const hyperparameters& hp,
+                         uint32_t n_processors)
+    : limits_(limits),
+      layout_(limits, hp.n_heads / hp.n_kv_heads),
+      n_kv_heads_(hp.n_kv_heads),
+      n_processors_(n_processors) {
+  few_.reserve(layout_.max_few_tiles);
+  many_.reserve(layout_.max_many_tiles);
+}
+
+step_inputs::prepared step_inputs::write(const step_batch& batch,
+                                         std::span<const token_choice> choices, std::byte* to) {
+  const step_shape of_batch = plan(batch, !choices.empty());
+  prepared out{of_batch};
+  const uint32_t rows = padded_rows(of_batch.n_rows);
+  if (of_batch.n_many_tiles == 0 && rows <= std::min(max_graph_rows, limits_.max_rows)) {
+    out.repeats = true;
+    out.shape.n_rows = rows;
+    out.shape.n_few_tiles = std::min(rows, layout_.max_few_tiles);
+    if (of_batch.n_logits > 0) out.shape.n_logits = std::min(rows, limits_.max_logits);
+    out.shape.n_splits = std::bit_floor(of_batch.n_splits);
   }
-  std::vector<uint32_t> tables(batch.seqs.size() * stride);
+  write_rows(batch, out.shape, to);
+  put(to + layout_.choices, choices, out.shape.n_logits, token_choice{});
+  out.n_bytes = write_tables(batch, of_batch, to);
+  return out;
+}
+
+/// Sorts the sequences into tiles.
+step_shape step_inputs::plan(const step_batch& batch, bool chooses) {
+  few_.clear();
+  many_.clear();
+  uint32_t longest = 0;
   for (uint32_t i = 0; i < batch.seqs.size(); ++i) {
     const sequence_rows& seq = batch.seqs[i];
-    add_tiles(seq, i, layout.queries_per_tile,
-              seq.num_rows <= layout.queries_per_tile ? few : many);
-    std::copy_n(seq.blocks.begin(), blocks_used(seq, block_tokens), tables.begin() + i * stride);
+    add_tiles(seq, i, layout_.queries_per_tile,
+              seq.num_rows <= layout_.queries_per_tile ? few_ : many_);
+    longest = std::max(longest, seq.num_past + seq.num_rows);
+  }
+  LLMOS_CHECK(few_.size() <= layout_.max_few_tiles && many_.size() <= layout_.max_many_tiles);
+  const auto n_few = static_cast<uint32_t>(few_.size());
+  return {.n_rows = static_cast<uint32_t>(batch.tokens.size()),
+          .n_logits = static_cast<uint32_t>(batch.logit_rows.size()),
+          .n_few_tiles = n_few,
+          .n_many_tiles = static_cast<uint32_t>(many_.size()),
+          .n_splits = splits_for(n_few, n_kv_heads_, longest, n_processors_),
+          .chooses = chooses};
+}
+
+void step_inputs::write_rows(const step_batch& batch, const step_shape& shape,
+                             std::byte* to) const {
+  put(to + layout_.tokens, batch.tokens, shape.n_rows, token_id{0});
+  put(to + layout_.logit_rows, batch.logit_rows, shape.n_logits, 0u);
+  auto* positions = reinterpret_cast<uint32_t*>(to + layout_.positions);
+  auto* blocks = reinterpret_cast<uint32_t*>(to + layout_.blocks);
+  std::fill_n(positions, shape.n_rows, 0u);
+  std::fill_n(blocks, shape.n_rows, limits_.num_blocks);
+  for (const sequence_rows& seq : batch.seqs) {
     for (uint32_t r = 0; r < seq.num_rows; ++r) {
       positions[seq.first_row + r] = seq.num_past + r;
-      blocks[seq.first_row + r] = seq.blocks[(seq.num_past + r) / block_tokens];
+      blocks[seq.first_row + r] = seq.blocks[(seq.num_past + r) / limits_.block_tokens];
     }
   }
-  LLMOS_CHECK(few.size() <= layout.max_few_tiles && many.size() <= layout.max_many_tiles);
-  const step_header header{static_cast<uint32_t>(few.size()), static_cast<uint32_t>(many.size()),
-                           stride};
-  std::memcpy(to + layout.header, &header, sizeof header);
-  std::memcpy(to + layout.tokens, batch.tokens.data(), batch.tokens.size_bytes());
-  std::memcpy(to + layout.logit_rows, batch.logit_rows.data(), batch.logit_rows.size_bytes());
-  put(to + layout.positions, positions);
-  put(to + layout.blocks, blocks);
-  put(to + layout.few_tiles, few);
-  put(to + layout.many_tiles, many);
-  put(to + layout.tables, tables);
-  return layout.tables + tables.size() * sizeof(uint32_t);
+}
+
+/// Header, tiles and block tables; returns where they end.
+size_t step_inputs::write_tables(const step_batch& batch, const step_shape& of_batch,
+                                 std::byte* to) const {
+  uint32_t stride = 0;
+  for (const sequence_rows& seq : batch.seqs) {
+    stride = std::max(stride, blocks_used(seq, limits_.block_tokens));
+  }
+  const step_header header{of_batch.n_few_tiles, of_batch.n_many_tiles, stride};
+  std::memcpy(to + layout_.header, &header, sizeof header);
+  put<attention_tile>(to + layout_.few_tiles, few_, few_.size(), {});
+  put<attention_tile>(to + layout_.many_tiles, many_, many_.size(), {});
+  auto* table = reinterpret_cast<uint32_t*>(to + layout_.tables);
+  for (const sequence_rows& seq : batch.seqs) {
+    std::copy_n(seq.blocks.begin(), blocks_used(seq, limits_.block_tokens), table);
+    table += stride;
+  }
+  return layout_.tables + batch.seqs.size() * stride * sizeof(uint32_t);
 }
 
 uint32_t splits_for(uint32_t n_tiles, uint32_t n_kv_heads, uint32_t longest,

@@ -105,6 +105,39 @@ TEST_SUITE("gpu.backend") {
     CHECK(distance(got, std::span(want).last(m->hp.n_vocab)) < near);
   }
 
+  TEST_CASE("steps of a shape that came before read their own inputs, padded rows nobody's") {
+    if (!stream_or_skip()) return;
+    const auto m = make_random_model({.n_layers = 1, .n_ff = 256});
+    auto b = must(gpu::make_cuda_backend(0, m, limits));
+    const auto n_vocab = m->hp.n_vocab;
+    std::vector<std::vector<token_id>> texts;
+    std::vector<std::vector<block_id>> blocks;
+    std::vector<std::vector<float>> want;
+    for (uint32_t i = 0; i < 3; ++i) {
+      texts.push_back(random_tokens(24, n_vocab, 10 + i));
+      blocks.push_back(blocks_from(10 * i));
+      want.push_back(logits_of(*b, texts[i], 24));
+    }
+    // Three sequences side by side, token by token: four rows each time, one of them padding.
+    for (uint32_t past = 0; past < 24; ++past) {
+      std::vector<token_id> tokens;
+      std::vector<sequence_rows> seqs;
+      for (uint32_t i = 0; i < 3; ++i) {
+        tokens.push_back(texts[i][past]);
+        seqs.push_back({i, 1, past, blocks[i]});
+      }
+      const std::vector<uint32_t> rows{0, 1, 2};
+      const auto got = must(b->forward({tokens, seqs, rows}));
+      REQUIRE(got.size() == 3 * n_vocab);
+      for (uint32_t i = 0; i < 3; ++i) {
+        CAPTURE(past);
+        CAPTURE(i);
+        CHECK(distance(got.subspan(i * n_vocab, n_vocab),
+                       std::span(want[i]).subspan(past * n_vocab, n_vocab)) < near);
+      }
+    }
+  }
+
   TEST_CASE("a copied block holds what the first one held") {
     if (!stream_or_skip()) return;
     const auto m = make_random_model({.n_layers = 2, .n_ff = 256});

@@ -25,15 +25,21 @@ TEST_SUITE("gpu.step_inputs") {
                                 .max_context = 256,
                                 .num_blocks = 32,
                                 .block_tokens = 16};
-    const gpu::step_layout layout(limits, 3);
+    hyperparameters hp;
+    hp.n_heads = 9;
+    hp.n_kv_heads = 3;
+    gpu::step_inputs inputs(limits, hp, 132);
+    const gpu::step_layout& layout = inputs.layout();
     CHECK(layout.queries_per_tile == 5);
     const std::vector<token_id> tokens{10, 11, 12, 13, 14, 15, 16, 20};
     const std::vector<block_id> first{7, 3}, second{1, 2, 9};
     const std::vector<sequence_rows> seqs{{0, 7, 14, first}, {7, 1, 40, second}};
     const std::vector<uint32_t> logit_rows{6, 7};
     std::vector<std::byte> to(layout.size, std::byte{0xff});
-    const size_t used = gpu::write_inputs({tokens, seqs, logit_rows}, layout, 16, to.data());
-    CHECK(used == layout.tables + 6 * sizeof(uint32_t));
+    const auto done = inputs.write({tokens, seqs, logit_rows}, {}, to.data());
+    CHECK(done.n_bytes == layout.tables + 6 * sizeof(uint32_t));
+    CHECK_FALSE(done.repeats);  // a sequence has more queries than a tile
+    CHECK(done.shape == gpu::step_shape{8, 2, 1, 2, 1, false});
     const auto header = read<gpu::step_header>(to, layout.header);
     CHECK(header.n_few_tiles == 1);
     CHECK(header.n_many_tiles == 2);
@@ -55,6 +61,44 @@ TEST_SUITE("gpu.step_inputs") {
     CHECK(many.first_position == 19);
     CHECK(read<uint32_t>(to, layout.tables, 0) == 7);
     CHECK(read<uint32_t>(to, layout.tables, 5) == 9);
+  }
+
+  TEST_CASE("a step without long prompts is padded to a shape that comes again") {
+    const backend_limits limits{.max_rows = 64,
+                                .max_logits = 6,
+                                .max_seqs = 20,
+                                .max_context = 8192,
+                                .num_blocks = 512,
+                                .block_tokens = 16};
+    hyperparameters hp;
+    hp.n_heads = 4;
+    hp.n_kv_heads = 2;
+    gpu::step_inputs inputs(limits, hp, 132);
+    const gpu::step_layout& layout = inputs.layout();
+    const std::vector<block_id> blocks(512, 5);
+    std::vector<sequence_rows> seqs;
+    for (uint32_t i = 0; i < 5; ++i) seqs.push_back({i, 1, 4000, blocks});
+    const std::vector<token_id> tokens{1, 2, 3, 4, 5};
+    const std::vector<uint32_t> logit_rows{0, 4};
+    const std::vector<token_choice> choices{{.temperature = 1}, {.temperature = 2}};
+    std::vector<std::byte> to(layout.size, std::byte{0xff});
+    const auto done = inputs.write({tokens, seqs, logit_rows}, choices, to.data());
+    CHECK(done.repeats);
+    CHECK(done.shape == gpu::step_shape{8, 6, 8, 0, 8, true});
+    CHECK(read<gpu::step_header>(to, layout.header).n_few_tiles == 5);
+    CHECK(read<token_id>(to, layout.tokens, 7) == 0);
+    CHECK(read<uint32_t>(to, layout.positions, 4) == 4000);
+    CHECK(read<uint32_t>(to, layout.positions, 5) == 0);
+    CHECK(read<uint32_t>(to, layout.blocks, 4) == 5);
+    CHECK(read<uint32_t>(to, layout.blocks, 5) == 512);
+    CHECK(read<uint32_t>(to, layout.logit_rows, 5) == 0);
+    CHECK(read<token_choice>(to, layout.choices, 1).temperature == 2);
+    CHECK(read<token_choice>(to, layout.choices, 5).temperature == 0);
+    // Sizes are few and never too small.
+    for (uint32_t n = 1; n <= gpu::max_graph_rows; ++n) CHECK(gpu::padded_rows(n) >= n);
+    CHECK(gpu::padded_rows(3) == 4);
+    CHECK(gpu::padded_rows(17) == 32);
+    CHECK(gpu::padded_rows(33) == 48);
   }
 
   TEST_CASE("keys are split until the device is busy, never into less than four chunks a warp") {
