@@ -26,13 +26,19 @@ result<void> validate_limits(const backend_limits& limits) {
   return {};
 }
 
-/// What "auto" means: the fastest device that this machine has. A module's libraries are heavy, so
-/// none is loaded where the driver's file is not there.
+/// Whether a CUDA device can be used. The module's libraries are heavy: nothing is loaded where the
+/// driver's file is not there. A driver that is too old is no reason to fail.
+bool has_cuda_device() {
+  const auto known = backends().names();
+  if (std::find(known.begin(), known.end(), "cuda") == known.end()) return false;
+  return ::access("/dev/nvidiactl", F_OK) == 0 && device_room_of_backend("cuda").ok();
+}
+
+/// What "auto" means: the fastest device that this machine has.
 std::string_view chosen(std::string_view name) {
   if (name != "auto") return name;
-  const auto known = backends().names();
-  const bool has_cuda = std::find(known.begin(), known.end(), "cuda") != known.end();
-  return has_cuda && ::access("/dev/nvidiactl", F_OK) == 0 ? "cuda" : "cpu";
+  static const bool on_gpu = has_cuda_device();
+  return on_gpu ? "cuda" : "cpu";
 }
 
 }  // namespace
