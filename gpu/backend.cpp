@@ -210,9 +210,10 @@ result<void> cuda_backend::fill_tables() {
 /// comes again and again is recorded when it comes first.
 result<void> cuda_backend::run(const step_batch& batch, std::span<const token_choice> choices) {
   LLMOS_TRY_VOID(validate(batch, limits_, hp_.n_vocab));
-  const auto [shape, repeats, n_bytes] = step_.write(batch, choices, p_.inputs.data<std::byte>());
-  LLMOS_TRY_VOID(p_.work.copy_from_host(layout_.inputs, p_.inputs.data<void>(), n_bytes, s()));
-  if (!repeats) return launch_step(shape);
+  const auto step = step_.write(batch, choices, p_.inputs.data<std::byte>());
+  LLMOS_TRY_VOID(p_.work.copy_from_host(layout_.inputs, p_.inputs.data<void>(), step.n_bytes, s()));
+  const step_shape& shape = step.shape;
+  if (!step.repeats) return launch_step(shape);
   auto known = graphs_.find(shape);
   if (known == graphs_.end()) {
     LLMOS_TRY(graph made, graph::record(p_.compute, [&] { return launch_step(shape); }));
