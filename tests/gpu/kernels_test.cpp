@@ -17,6 +17,7 @@
 #include "gpu/weights.hpp"
 #include "runtime/sampling/sampler.hpp"
 #include "tests/gpu/on_device.hpp"
+#include "tests/support/scale.hpp"
 
 // Every kernel against the plain formula in float or double.
 
@@ -222,6 +223,7 @@ void check_attention(const gpu::stream& s, const attention_case& c) {
                          NAN),
       s);
   for (uint32_t n_splits = 0; n_splits <= max_splits; ++n_splits) {
+    if (is_sanitized() && n_splits > 1 && n_splits < max_splits) continue;
     CAPTURE(n_splits);  // 0: by tiles
     const device_array<uint16_t> out(std::vector<uint16_t>(want.size(), 0xffff), s);
     gpu::attention_args a{};
@@ -453,7 +455,8 @@ TEST_SUITE("gpu.kernels") {
     if (!s) return;
     splitmix64 rng(9);
     int n_chosen = 0, n_other = 0;
-    for (const uint32_t n_vocab : {1u, 2u, 300u, 5000u}) {
+    const std::vector<uint32_t> all{1, 2, 300, 5000};
+    for (const uint32_t n_vocab : std::span(all).first(is_sanitized() ? 3 : 4)) {
       constexpr uint32_t n_rows = 40;
       auto logits = random_floats(size_t{n_rows} * n_vocab, n_vocab);
       std::vector<token_choice> choices;
@@ -495,7 +498,7 @@ TEST_SUITE("gpu.kernels") {
         if (choices[r].temperature == 0) CHECK(got[r] == want[r]);
       }
     }
-    CHECK(n_chosen == 160);
+    CHECK(n_chosen == (is_sanitized() ? 120 : 160));
     CHECK(n_other <= 2);  // exponentials of another make may move a limit by one candidate
   }
 }
