@@ -93,12 +93,6 @@ engine_plan sizes_of(const node_config& config) {
   return plan;
 }
 
-/// Where that backend's memory comes from.
-result<memory_room> room_of_backend(const std::string& name, const memory_room& of_host) {
-  LLMOS_TRY(const auto free_bytes, device_room_of_backend(name));
-  return free_bytes ? make_device_room(*free_bytes) : of_host;
-}
-
 void set_memory(engine_plan& plan, uint32_t context, uint64_t blocks) {
   plan.device.max_context = plan.schedule.max_context = context;
   plan.device.num_blocks = plan.schedule.num_blocks =

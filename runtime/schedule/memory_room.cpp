@@ -42,6 +42,11 @@ memory_room make_device_room(uint64_t free_bytes) {
   return {free_bytes - free_bytes / 20, 0, true};
 }
 
+result<memory_room> room_of_backend(std::string_view name, const memory_room& of_host) {
+  LLMOS_TRY(const auto free_bytes, device_room_of_backend(name));
+  return free_bytes ? make_device_room(*free_bytes) : of_host;
+}
+
 result<void> check_room(const backend_memory& need, const memory_room& room) {
   const uint64_t total = need.total();
   if (total <= room.bytes) return {};

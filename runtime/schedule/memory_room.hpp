@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 
 #include "runtime/backend/backend.hpp"
 #include "runtime/base/result.hpp"
@@ -32,6 +33,10 @@ memory_room measure_room(uint64_t limit_bytes, uint64_t promised_bytes = 0);
 /// The room of a device that has `free_bytes`: a twentieth stays for what its driver takes by the
 /// way.
 memory_room make_device_room(uint64_t free_bytes);
+
+/// Where the memory of the backend called `name` comes from: its device, or the host's room.
+/// Errors: those of device_room_of_backend.
+result<memory_room> room_of_backend(std::string_view name, const memory_room& of_host);
 
 /// Whether a backend fits. Errors: out_of_memory naming each part, the room and the mend.
 result<void> check_room(const backend_memory& need, const memory_room& room);

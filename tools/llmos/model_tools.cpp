@@ -26,7 +26,9 @@ result<std::unique_ptr<backend>> make_solo_backend(const node_config& config,
   limits.num_blocks = ceil_div(num_tokens, config.engine.block_tokens);
   limits.num_threads = config.engine.threads;
   LLMOS_TRY(const backend_memory need, memory_of_backend(backend_name, *weights, limits));
-  LLMOS_TRY_VOID(check_room(need, measure_room(config.kernel.memory_limit_bytes)));
+  LLMOS_TRY(const memory_room room,
+            room_of_backend(backend_name, measure_room(config.kernel.memory_limit_bytes)));
+  LLMOS_TRY_VOID(check_room(need, room));
   return make_backend(backend_name, std::move(weights), limits);
 }
 

@@ -130,5 +130,8 @@ TEST_SUITE("runtime.schedule.engine_plan") {
     CHECK(plan.error().code == ec::out_of_memory);
     CHECK(plan.error().text.find("0 MiB are free on the device") != std::string::npos);
     CHECK(make_device_room(1000).bytes == 950);
+    CHECK(room_of_backend("example", {7, 0})->of_device);
+    CHECK(room_of_backend("cpu", {7, 0})->bytes == 7);
+    CHECK_FALSE(room_of_backend("cpu", {7, 0})->of_device);
   }
 }
