@@ -15,9 +15,9 @@
 #include "gpu/kernels/place_heads.hpp"
 #include "gpu/kernels/rms_norm.hpp"
 #include "gpu/kernels/silu_mul.hpp"
+#include "gpu/places.hpp"
 #include "gpu/step_inputs.hpp"
 #include "gpu/weights.hpp"
-#include "runtime/base/checked.hpp"
 
 namespace llmos::gpu {
 
@@ -64,32 +64,27 @@ struct work_layout {
     const uint64_t kv_width = uint64_t{hp.n_kv_heads} * hp.head_dim;
     const uint32_t dim = attention_dim(hp.head_dim);
     const step_layout inputs_of(l, hp.n_heads / hp.n_kv_heads);
-    inputs = take(inputs_of.size, 1);
-    x = take(rows * hp.n_embd, sizeof(float));
-    h = take(std::max<uint64_t>(rows, l.max_logits) * padded_inputs(hp.n_embd), half_bytes);
-    qkv = take(rows * (q_width + 2 * kv_width), sizeof(float));
-    q = take(rows * hp.n_heads * dim, half_bytes);
-    attended = take(rows * padded_inputs(static_cast<uint32_t>(q_width)), half_bytes);
-    gate_up = take(rows * 2 * hp.n_ff, half_bytes);
-    activated = take(rows * padded_inputs(hp.n_ff), half_bytes);
-    logits = take(uint64_t{l.max_logits} * hp.n_vocab, sizeof(float));
-    tokens = take(l.max_logits, sizeof(token_id));
-    partials = take(most_partials(inputs_of.max_few_tiles, hp.n_kv_heads, n_processors) *
-                        attention_partial_values(dim),
-                    sizeof(float));
-    cos = take(uint64_t{l.max_context} * (hp.rope_dim / 2), sizeof(float));
-    sin = take(uint64_t{l.max_context} * (hp.rope_dim / 2), sizeof(float));
+    places p;
+    inputs = p.take(inputs_of.size);
+    x = p.take(rows * hp.n_embd * sizeof(float));
+    h = p.take(std::max<uint64_t>(rows, l.max_logits) * padded_inputs(hp.n_embd) * half_bytes);
+    qkv = p.take(rows * (q_width + 2 * kv_width) * sizeof(float));
+    q = p.take(rows * hp.n_heads * dim * half_bytes);
+    attended = p.take(rows * padded_inputs(static_cast<uint32_t>(q_width)) * half_bytes);
+    gate_up = p.take(rows * 2 * hp.n_ff * half_bytes);
+    activated = p.take(rows * padded_inputs(hp.n_ff) * half_bytes);
+    logits = p.take(uint64_t{l.max_logits} * hp.n_vocab * sizeof(float));
+    tokens = p.take(l.max_logits * sizeof(token_id));
+    partials = p.take(most_partials(inputs_of.max_few_tiles, hp.n_kv_heads, n_processors) *
+                      attention_partial_values(dim) * sizeof(float));
+    const uint64_t angle_bytes = uint64_t{l.max_context} * (hp.rope_dim / 2) * sizeof(float);
+    cos = p.take(angle_bytes);
+    sin = p.take(angle_bytes);
+    size = p.end();
   }
 
   uint64_t inputs, x, h, qkv, q, attended, gate_up, activated, logits, tokens, partials, cos, sin;
-  uint64_t size = 0;
-
-private:
-  uint64_t take(uint64_t count, uint64_t width) {
-    const uint64_t at = size;
-    size = ceil_div(at + count * width, uint64_t{256}) * 256;
-    return at;
-  }
+  uint64_t size;
 };
 
 class cuda_backend final : public backend {

@@ -6,6 +6,19 @@
 
 namespace llmos::gpu {
 
+void give_back::operator()(CUstream_st* x) const {
+  cudaStreamDestroy(x);
+}
+void give_back::operator()(CUgraphExec_st* x) const {
+  cudaGraphExecDestroy(x);
+}
+void free_device::operator()(void* x) const {
+  cudaFree(x);
+}
+void free_pinned::operator()(void* x) const {
+  cudaFreeHost(x);
+}
+
 int device_count() {
   int count = 0;
   if (cudaGetDeviceCount(&count) == cudaSuccess) return count;
@@ -38,19 +51,8 @@ result<stream> stream::create() {
   return stream{handle};
 }
 
-stream::stream(stream&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
-
-stream& stream::operator=(stream&& other) noexcept {
-  std::swap(handle_, other.handle_);
-  return *this;
-}
-
-stream::~stream() {
-  if (handle_ != nullptr) cudaStreamDestroy(handle_);
-}
-
 result<void> stream::synchronize() const {
-  LLMOS_CUDA(cudaStreamSynchronize(handle_));
+  LLMOS_CUDA(cudaStreamSynchronize(handle()));
   return {};
 }
 
@@ -71,19 +73,8 @@ result<graph> graph::record(const stream& s, const std::function<result<void>()>
   return graph{handle};
 }
 
-graph::graph(graph&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
-
-graph& graph::operator=(graph&& other) noexcept {
-  std::swap(handle_, other.handle_);
-  return *this;
-}
-
-graph::~graph() {
-  if (handle_ != nullptr) cudaGraphExecDestroy(handle_);
-}
-
 result<void> graph::launch(stream_handle s) const {
-  LLMOS_CUDA(cudaGraphLaunch(handle_, s));
+  LLMOS_CUDA(cudaGraphLaunch(handle_.get(), s));
   return {};
 }
 
@@ -103,20 +94,6 @@ result<buffer> buffer::create(size_t size_bytes) {
   const cudaError_t status = cudaMalloc(&data, size_bytes);
   if (status == cudaSuccess) return buffer{data, size_bytes};
   return cannot_allocate(status, "cudaMalloc", size_bytes, __LINE__);
-}
-
-buffer::buffer(buffer&& other) noexcept
-    : data_(std::exchange(other.data_, nullptr)),
-      size_bytes_(std::exchange(other.size_bytes_, 0)) {}
-
-buffer& buffer::operator=(buffer&& other) noexcept {
-  std::swap(data_, other.data_);
-  std::swap(size_bytes_, other.size_bytes_);
-  return *this;
-}
-
-buffer::~buffer() {
-  if (data_ != nullptr) cudaFree(data_);
 }
 
 result<void> buffer::copy_from_host(size_t at, const void* host, size_t n_bytes, stream_handle s) {
@@ -142,7 +119,7 @@ result<void> buffer::copy_within(size_t to, size_t from, size_t n_bytes, stream_
 }
 
 result<void> buffer::clear(stream_handle s) {
-  LLMOS_CUDA(cudaMemsetAsync(data_, 0, size_bytes_, s));
+  LLMOS_CUDA(cudaMemsetAsync(data_.get(), 0, size_bytes_, s));
   return {};
 }
 
@@ -151,17 +128,6 @@ result<pinned> pinned::create(size_t size_bytes) {
   const cudaError_t status = cudaMallocHost(&data, size_bytes);
   if (status == cudaSuccess) return pinned{data};
   return cannot_allocate(status, "cudaMallocHost", size_bytes, __LINE__);
-}
-
-pinned::pinned(pinned&& other) noexcept : data_(std::exchange(other.data_, nullptr)) {}
-
-pinned& pinned::operator=(pinned&& other) noexcept {
-  std::swap(data_, other.data_);
-  return *this;
-}
-
-pinned::~pinned() {
-  if (data_ != nullptr) cudaFreeHost(data_);
 }
 
 }  // namespace llmos::gpu

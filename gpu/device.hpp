@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 
 #include "runtime/base/result.hpp"
@@ -14,6 +15,18 @@ namespace llmos::gpu {
 
 /// A CUDA stream as the CUDA runtime names it; kernels take it as their last argument.
 using stream_handle = CUstream_st*;
+
+/// Gives back to CUDA what it made.
+struct give_back {
+  void operator()(CUstream_st* x) const;
+  void operator()(CUgraphExec_st* x) const;
+};
+struct free_device {
+  void operator()(void* x) const;
+};
+struct free_pinned {
+  void operator()(void* x) const;
+};
 
 struct device_info {
   std::string name;
@@ -39,18 +52,15 @@ result<uint64_t> free_bytes(int device);
 class stream {
 public:
   static result<stream> create();
-  stream(stream&& other) noexcept;
-  stream& operator=(stream&& other) noexcept;
-  ~stream();
 
-  stream_handle handle() const { return handle_; }
+  stream_handle handle() const { return handle_.get(); }
 
   /// Waits for everything on this stream, and tells of the first thing there that failed.
   result<void> synchronize() const;
 
 private:
   explicit stream(stream_handle handle) : handle_(handle) {}
-  stream_handle handle_;
+  std::unique_ptr<CUstream_st, give_back> handle_;
 };
 
 /// Work of a stream, recorded once, that starts again at the price of one launch.
@@ -59,16 +69,13 @@ public:
   /// Records what `work` puts on `s`; nothing of it runs. Work must not wait or allocate. Errors:
   /// those of work.
   static result<graph> record(const stream& s, const std::function<result<void>()>& work);
-  graph(graph&& other) noexcept;
-  graph& operator=(graph&& other) noexcept;
-  ~graph();
 
   /// Runs it again, with what its memory holds then.
   result<void> launch(stream_handle s) const;
 
 private:
   explicit graph(CUgraphExec_st* handle) : handle_(handle) {}
-  CUgraphExec_st* handle_;
+  std::unique_ptr<CUgraphExec_st, give_back> handle_;
 };
 
 /// Memory of the device in use; for set-up, not for steps: allocating stops the device.
@@ -76,16 +83,13 @@ class buffer {
 public:
   /// `size_bytes` uninitialised bytes. Errors: out_of_memory (says how many were asked for).
   static result<buffer> create(size_t size_bytes);
-  buffer(buffer&& other) noexcept;
-  buffer& operator=(buffer&& other) noexcept;
-  ~buffer();
 
   size_t size_bytes() const { return size_bytes_; }
 
   /// The device address; the host cannot read through it.
   template <class T>
   T* data() const {
-    return static_cast<T*>(data_);
+    return static_cast<T*>(data_.get());
   }
 
   /// Copies between host and device, in order with `s`; `at` counts bytes from the beginning. The
@@ -99,7 +103,7 @@ public:
 
 private:
   buffer(void* data, size_t size_bytes) : data_(data), size_bytes_(size_bytes) {}
-  void* data_;
+  std::unique_ptr<void, free_device> data_;
   size_t size_bytes_;
 };
 
@@ -108,18 +112,15 @@ class pinned {
 public:
   /// Errors: out_of_memory (says how many bytes were asked for).
   static result<pinned> create(size_t size_bytes);
-  pinned(pinned&& other) noexcept;
-  pinned& operator=(pinned&& other) noexcept;
-  ~pinned();
 
   template <class T>
   T* data() const {
-    return static_cast<T*>(data_);
+    return static_cast<T*>(data_.get());
   }
 
 private:
   explicit pinned(void* data) : data_(data) {}
-  void* data_;
+  std::unique_ptr<void, free_pinned> data_;
 };
 
 }  // namespace llmos::gpu

@@ -60,20 +60,12 @@ result<gemm> gemm::create() {
 gemm::gemm(cublasLtContext* handle, buffer workspace)
     : handle_(handle), workspace_(std::move(workspace)) {}
 
-gemm::gemm(gemm&& other) noexcept
-    : handle_(std::exchange(other.handle_, nullptr)),
-      workspace_(std::move(other.workspace_)),
-      algorithms_(std::move(other.algorithms_)) {}
+gemm::gemm(gemm&&) noexcept = default;
+gemm& gemm::operator=(gemm&&) noexcept = default;
+gemm::~gemm() = default;
 
-gemm& gemm::operator=(gemm&& other) noexcept {
-  std::swap(handle_, other.handle_);
-  std::swap(workspace_, other.workspace_);
-  std::swap(algorithms_, other.algorithms_);
-  return *this;
-}
-
-gemm::~gemm() {
-  if (handle_ != nullptr) cublasLtDestroy(handle_);
+void gemm::destroyer::operator()(cublasLtContext* x) const {
+  cublasLtDestroy(x);
 }
 
 result<const gemm::algorithm*> gemm::algorithm_for(const product_args& a) {
@@ -93,7 +85,7 @@ result<const gemm::algorithm*> gemm::algorithm_for(const product_args& a) {
                                                   &most, sizeof most));
   cublasLtMatmulHeuristicResult_t best = {};
   int n_found = 0;
-  LLMOS_CUDA(cublasLtMatmulAlgoGetHeuristic(handle_, made->product.get(), made->w.get(),
+  LLMOS_CUDA(cublasLtMatmulAlgoGetHeuristic(handle_.get(), made->product.get(), made->w.get(),
                                             made->x.get(), made->out.get(), made->out.get(), raw, 1,
                                             &best, &n_found));
   if (n_found == 0) {
@@ -110,9 +102,9 @@ result<void> gemm::multiply(const product_args& a, stream_handle s) {
   LLMOS_CHECK(a.n_rows > 0 && a.n > 0 && a.stride > 0);
   LLMOS_TRY(const algorithm* how, algorithm_for(a));
   const float one = 1.0f, kept = a.output == product_output::add_f32 ? 1.0f : 0.0f;
-  LLMOS_CUDA(cublasLtMatmul(handle_, how->product.get(), &one, a.w, how->w.get(), a.x, how->x.get(),
-                            &kept, a.out, how->out.get(), a.out, how->out.get(), &how->choice,
-                            workspace_.data<void>(), workspace_.size_bytes(), s));
+  LLMOS_CUDA(cublasLtMatmul(handle_.get(), how->product.get(), &one, a.w, how->w.get(), a.x,
+                            how->x.get(), &kept, a.out, how->out.get(), a.out, how->out.get(),
+                            &how->choice, workspace_.data<void>(), workspace_.size_bytes(), s));
   return {};
 }
 

@@ -15,8 +15,8 @@ namespace llmos::gpu {
 class gemm {
 public:
   static result<gemm> create();
-  gemm(gemm&& other) noexcept;
-  gemm& operator=(gemm&& other) noexcept;
+  gemm(gemm&&) noexcept;
+  gemm& operator=(gemm&&) noexcept;
   ~gemm();
 
   /// The product for any number of rows. Runs on `s` and does not wait. Errors: unsupported
@@ -36,7 +36,10 @@ private:
   gemm(cublasLtContext* handle, buffer workspace);
   result<const algorithm*> algorithm_for(const product_args& a);
 
-  cublasLtContext* handle_;
+  struct destroyer {
+    void operator()(cublasLtContext* x) const;
+  };
+  std::unique_ptr<cublasLtContext, destroyer> handle_;
   buffer workspace_;
   std::map<shape, std::unique_ptr<algorithm>> algorithms_;
 };

@@ -4,6 +4,7 @@
 #include <bit>
 #include <cstring>
 
+#include "gpu/places.hpp"
 #include "runtime/base/check.hpp"
 #include "runtime/base/checked.hpp"
 
@@ -11,22 +12,7 @@ namespace llmos::gpu {
 
 namespace {
 
-constexpr size_t alignment = 256;
 constexpr uint32_t blocks_per_processor = 4, least_chunks = 4, warps_per_block = 4;
-
-/// Hands out places, one after the other.
-class places {
-public:
-  size_t take(size_t bytes) {
-    const size_t at = next_;
-    next_ = ceil_div(at + bytes, alignment) * alignment;
-    return at;
-  }
-  size_t end() const { return next_; }
-
-private:
-  size_t next_ = 0;
-};
 
 /// Values, and after them `fill` up to n.
 template <class T>

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <initializer_list>
 
-#include "runtime/base/checked.hpp"
+#include "gpu/places.hpp"
 #include "runtime/base/half.hpp"
 #include "runtime/gguf/tensor_type.hpp"
 
@@ -11,7 +11,6 @@ namespace llmos::gpu {
 
 namespace {
 
-constexpr uint64_t alignment = 256;
 constexpr uint64_t staging_bytes = uint64_t{8} << 20;
 
 /// Walks a model's weights in the order in which they stand on the device. Without a buffer it only
@@ -20,14 +19,14 @@ class placer {
 public:
   placer(buffer* memory, const stream* s) : memory_(memory), stream_(s) {}
 
-  uint64_t end() const { return end_; }
+  uint64_t end() const { return places_.end(); }
 
   /// One matrix of the rows of all parts, one after the other. REQUIRES: they have the same inputs.
   result<device_matrix> matrix(std::initializer_list<const tensor_info*> parts) {
     const auto k = static_cast<uint32_t>((*parts.begin())->dims[0]);
     device_matrix out{nullptr, 0, k, padded_inputs(k)};
     for (const tensor_info* t : parts) out.n += static_cast<uint32_t>(t->n_elements() / k);
-    uint64_t at = take(uint64_t{out.n} * out.stride * sizeof(uint16_t));
+    uint64_t at = places_.take(uint64_t{out.n} * out.stride * sizeof(uint16_t));
     if (memory_ == nullptr) return out;
     out.data = reinterpret_cast<const bf16*>(memory_->data<std::byte>() + at);
     for (const tensor_info* t : parts) {
@@ -51,19 +50,13 @@ public:
       if (memory_ != nullptr) dequantize(tensor->type, tensor->data, std::span(all).last(n));
     }
     if (!is_there) return static_cast<const float*>(nullptr);
-    const uint64_t at = take(all.size() * sizeof(float));
+    const uint64_t at = places_.take(all.size() * sizeof(float));
     if (memory_ == nullptr) return static_cast<const float*>(nullptr);
     LLMOS_TRY_VOID(copy(at, all.data(), all.size() * sizeof(float)));
     return reinterpret_cast<const float*>(memory_->data<std::byte>() + at);
   }
 
 private:
-  uint64_t take(uint64_t bytes) {
-    const uint64_t at = end_;
-    end_ = ceil_div(at + bytes, alignment) * alignment;
-    return at;
-  }
-
   result<void> copy(uint64_t at, const void* from, size_t bytes) {
     LLMOS_TRY_VOID(memory_->copy_from_host(at, from, bytes, stream_->handle()));
     return stream_->synchronize();
@@ -90,7 +83,7 @@ private:
 
   buffer* memory_;
   const stream* stream_;
-  uint64_t end_ = 0;
+  places places_;
   std::vector<float> row_;
   std::vector<uint16_t> staging_;
 };

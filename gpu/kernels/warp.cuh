@@ -29,10 +29,6 @@ __device__ inline float warp_sum(float x) {
   for (int mask = 16; mask > 0; mask /= 2) x += __shfl_xor_sync(all_lanes, x, mask);
   return x;
 }
-__device__ inline float warp_max(float x) {
-  for (int mask = 16; mask > 0; mask /= 2) x = fmaxf(x, __shfl_xor_sync(all_lanes, x, mask));
-  return x;
-}
 /// The sum over a block of whole warps, in every thread. `scratch` holds a float for each warp; it
 /// may be used again after the next __syncthreads().
 __device__ inline float block_sum(float x, float* scratch) {

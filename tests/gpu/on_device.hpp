@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <optional>
@@ -68,25 +69,18 @@ inline std::vector<float> random_floats(size_t n, uint64_t seed) {
   return out;
 }
 
-inline std::vector<uint16_t> to_bf16(const std::vector<float>& x) {
-  std::vector<uint16_t> out;
-  for (const float y : x) out.push_back(float_to_bf16(y));
+/// Every value, converted.
+template <class From, class To>
+std::vector<To> converted(const std::vector<From>& x, To (*convert)(From)) {
+  std::vector<To> out(x.size());
+  std::transform(x.begin(), x.end(), out.begin(), convert);
   return out;
+}
+inline std::vector<uint16_t> to_bf16(const std::vector<float>& x) {
+  return converted(x, float_to_bf16);
 }
 inline std::vector<float> from_bf16(const std::vector<uint16_t>& x) {
-  std::vector<float> out;
-  for (const uint16_t y : x) out.push_back(bf16_to_float(y));
-  return out;
-}
-inline std::vector<uint16_t> to_f16(const std::vector<float>& x) {
-  std::vector<uint16_t> out;
-  for (const float y : x) out.push_back(float_to_half(y));
-  return out;
-}
-inline std::vector<float> from_f16(const std::vector<uint16_t>& x) {
-  std::vector<float> out;
-  for (const uint16_t y : x) out.push_back(half_to_float(y));
-  return out;
+  return converted(x, bf16_to_float);
 }
 
 /// Every value within `relative` of the largest wanted one, or of itself; NaN is never near.

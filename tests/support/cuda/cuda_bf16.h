@@ -20,6 +20,3 @@ inline float __bfloat162float(__nv_bfloat16 x) {
 inline __nv_bfloat162 __floats2bfloat162_rn(float x, float y) {
   return {__float2bfloat16_rn(x), __float2bfloat16_rn(y)};
 }
-inline float2 __bfloat1622float2(__nv_bfloat162 x) {
-  return {__bfloat162float(x.x), __bfloat162float(x.y)};
-}

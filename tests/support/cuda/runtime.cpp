@@ -7,7 +7,7 @@
 
 #include "tests/support/cuda/cuda_runtime.h"
 
-// Streams are queues that run when somebody waits for them, or for an event on them.
+// Streams are queues that run when somebody waits for them.
 
 using work = std::function<void()>;
 
@@ -28,9 +28,6 @@ struct CUstream_st {
       next();
     }
   }
-};
-struct CUevent_st {
-  cudaStream_t stream = nullptr;  ///< Where it was recorded; nullptr: reached, or never recorded.
 };
 
 namespace {
@@ -154,29 +151,6 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   if (stream->capturing) return cudaErrorInvalidValue;
   stream->run();
-  return cudaSuccess;
-}
-cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
-  const cudaStream_t other = event->stream;  // as it is now: a later record is another event
-  if (other == nullptr || other == stream) return cudaSuccess;
-  return llmos::cuda_on_host::enqueue(stream, [other] { other->run(); });
-}
-
-cudaError_t cudaEventCreateWithFlags(cudaEvent_t* out, unsigned) {
-  *out = new CUevent_st;
-  return cudaSuccess;
-}
-cudaError_t cudaEventDestroy(cudaEvent_t event) {
-  delete event;
-  return cudaSuccess;
-}
-cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
-  event->stream = stream;
-  return cudaSuccess;
-}
-cudaError_t cudaEventSynchronize(cudaEvent_t event) {
-  if (event->stream != nullptr) event->stream->run();
-  event->stream = nullptr;
   return cudaSuccess;
 }
 
