@@ -112,8 +112,7 @@ void for_each_backend(const F& body) {
     std::string f16_numerics;
     for (const kv_type kv : {kv_type::f16, kv_type::q8_0}) {
       // The reference and what wraps it cost most there, and say nothing new.
-      const bool is_slow = name != "cpu" && (name != "reference" || kv != kv_type::f16);
-      if (test::is_sanitized() && is_slow) continue;
+      if (test::is_sanitized() && name != "cpu") continue;
       CAPTURE(name_of(kv));
       backend_limits l = limits;
       l.kv = kv;
