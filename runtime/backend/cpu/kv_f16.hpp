@@ -134,6 +134,9 @@ struct f16_kv {
     place_queries<R>(x, q);
     uint32_t group = 0;
     for (; group + G <= n_groups; group += G) score_groups<R, G>(x, q, group);
+    if constexpr (G == 4) {  // one group alone waits for its own sums
+      if (group + 2 <= n_groups) score_groups<R, 2>(x, q, group), group += 2;
+    }
     for (; group < n_groups; ++group) score_groups<R, 1>(x, q, group);
   }
 
