@@ -615,10 +615,10 @@ class Files(Case):
             self.assertGreater(guessing["ratio"], 0)
 
     def test_bench_measures_many_streams(self):
-        how = ["bench", "--rows", "streams,shared", "--repeats", "1", "--json",
+        how = ["bench", "--rows", "streams,shared,known", "--repeats", "1", "--json",
                "--set", "engine.context=4096"]
         rows = json.loads(self.ok(*how).stdout)["rows"]
-        self.assertEqual([x["what"] for x in rows], ["streams", "shared"])
+        self.assertEqual([x["what"] for x in rows], ["streams", "shared", "known"])
         for row in rows:
             self.assertGreater(row["token_gap_ms"]["max"], 0)
 

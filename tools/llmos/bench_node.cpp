@@ -18,18 +18,21 @@ namespace {
 using steady = std::chrono::steady_clock;
 
 /// Chats that run at once: words in common, words of their own, new tokens of each; and the words
-/// of one more prompt that comes in behind them.
+/// of one more prompt that comes in behind them. Where `known`, as many others have begun with the
+/// common words before.
 struct load {
   const char* name;
   uint32_t num_chats;
   uint32_t shared_words;
   uint32_t own_words;
   uint32_t new_tokens;
-  uint32_t late_words;
+  uint32_t late_words = 0;
+  bool known = false;
 };
 
-constexpr load loads[] = {{"streams", 16, 0, 150, 128, 0},
-                          {"shared", 16, 600, 20, 32, 0},
+constexpr load loads[] = {{"streams", 16, 0, 150, 128},
+                          {"shared", 16, 600, 20, 32},
+                          {"known", 16, 600, 20, 32, 0, true},
                           {"mixed", 8, 0, 40, 256, 4000}};
 
 /// What the requests of one round took.
@@ -117,6 +120,17 @@ batch_job make_prompts(const bench_options& o, uint32_t n, uint32_t round) {
   return job;
 }
 
+/// The chats of `x` before those of a round, with words of their own.
+batch_job make_earlier(const bench_options& o, const load& x, uint32_t round) {
+  batch_job job;
+  job.concurrency = x.num_chats;
+  for (uint32_t i = 0; i < x.num_chats; ++i) {
+    const auto own = words(x.own_words, round * 100 + 50 + i);
+    job.items.push_back(make_chat(o, words(x.shared_words, round * 100) + ' ' + own, 1));
+  }
+  return job;
+}
+
 batch_job make_load(const bench_options& o, const load& x, uint32_t round) {
   batch_job job;
   job.concurrency = x.num_chats;
@@ -134,10 +148,20 @@ batch_job make_load(const bench_options& o, const load& x, uint32_t round) {
   return job;
 }
 
-/// What the histograms of the engine's steps have seen so far.
+/// Microseconds of the engine's steps, by their histograms.
 struct step_sums {
-  double deliver, plan, blocks, dispatch, compute, sample;
-  uint64_t steps;
+  double deliver = 0, plan = 0, blocks = 0, dispatch = 0, compute = 0, sample = 0;
+  uint64_t steps = 0;
+
+  void add(const step_sums& x, int sign) {
+    deliver += sign * x.deliver;
+    plan += sign * x.plan;
+    blocks += sign * x.blocks;
+    dispatch += sign * x.dispatch;
+    compute += sign * x.compute;
+    sample += sign * x.sample;
+    steps += static_cast<uint64_t>(sign) * x.steps;
+  }
 };
 
 latency_histogram histogram_of(const metrics_snapshot& all, std::string_view name) {
@@ -171,14 +195,11 @@ result<step_sums> sum_steps(node& system) {
   return out;
 }
 
-std::optional<step_costs> costs_between(const step_sums& a, const step_sums& b) {
-  if (a.steps == b.steps) return std::nullopt;
-  const auto mean = [n = static_cast<double>(b.steps - a.steps)](double from, double to) {
-    return (to - from) / n;
-  };
-  return step_costs{mean(a.deliver, b.deliver), mean(a.plan, b.plan),
-                    mean(a.blocks, b.blocks),   mean(a.dispatch, b.dispatch),
-                    mean(a.compute, b.compute), mean(a.sample, b.sample)};
+std::optional<step_costs> means_of(const step_sums& x) {
+  if (x.steps == 0) return std::nullopt;
+  const auto n = static_cast<double>(x.steps);
+  return step_costs{x.deliver / n,  x.plan / n,    x.blocks / n,
+                    x.dispatch / n, x.compute / n, x.sample / n};
 }
 
 std::optional<bench_latency> latency_of(std::vector<double> ms) {
@@ -194,16 +215,23 @@ std::optional<bench_latency> latency_of(const latency_histogram& x) {
   return bench_latency{x.quantile(0.5) * 1000, x.quantile(0.99) * 1000, x.max() * 1000};
 }
 
-/// `make` gives the job of a round. The first round loads the model and warms up.
-template <class Make>
-result<bench_row> measure(node& system, const bench_options& o, std::string what, Make make) {
+/// `make` gives the job of a round; before it the one of `prepare`, if it has items, runs unseen.
+/// The first round loads the model and warms up.
+template <class Prepare, class Make>
+result<bench_row> measure(node& system, const bench_options& o, std::string what, Prepare prepare,
+                          Make make) {
   bench_row row{std::move(what), 0, {}};
   std::vector<double> first_token_ms;
   latency_histogram token_gaps;
-  LLMOS_TRY_VOID(run_round(system, make(0)));
-  LLMOS_TRY(const auto before, sum_steps(system));
-  for (uint32_t i = 1; i <= o.repeats; ++i) {
-    LLMOS_TRY(const auto done, run_round(system, make(i)));
+  step_sums steps;
+  for (uint32_t i = 0; i <= o.repeats; ++i) {
+    if (auto job = prepare(); !job.items.empty()) LLMOS_TRY_VOID(run_round(system, std::move(job)));
+    LLMOS_TRY(const auto before, sum_steps(system));
+    LLMOS_TRY(const auto done, run_round(system, make()));
+    if (i == 0) continue;
+    LLMOS_TRY(const auto after, sum_steps(system));
+    steps.add(after, 1);
+    steps.add(before, -1);
     row.num_tokens = 0;
     for (const auto& u : done.usages) {
       row.num_tokens += u.completion_tokens;
@@ -212,10 +240,9 @@ result<bench_row> measure(node& system, const bench_options& o, std::string what
     }
     row.tokens_per_s.push_back(static_cast<double>(row.num_tokens) / done.seconds);
   }
-  LLMOS_TRY(const auto after, sum_steps(system));
   row.first_token = latency_of(std::move(first_token_ms));
   row.token_gap = latency_of(token_gaps);
-  row.step = costs_between(before, after);
+  row.step = means_of(steps);
   return row;
 }
 
@@ -348,14 +375,20 @@ result<void> bench_node(const bench_options& o, const node_config& config,
   LLMOS_TRY(const auto system, node::start(config));
   uint32_t num_rounds = 0;
   for (const uint32_t n : o.wants("concurrent") ? o.concurrent : std::vector<uint32_t>{}) {
-    LLMOS_TRY(const auto row, measure(*system, o, std::to_string(n) + " concurrent",
-                                      [&](uint32_t) { return make_prompts(o, n, ++num_rounds); }));
+    LLMOS_TRY(const auto row,
+              measure(
+                  *system, o, std::to_string(n) + " concurrent", [] { return batch_job{}; },
+                  [&] { return make_prompts(o, n, ++num_rounds); }));
     LLMOS_TRY_VOID(listener.on_row(row));
   }
   for (const auto& x : loads) {
     if (!o.wants(x.name)) continue;
+    const auto prepare = [&] {
+      ++num_rounds;
+      return x.known ? make_earlier(o, x, num_rounds) : batch_job{};
+    };
     LLMOS_TRY(const auto row,
-              measure(*system, o, x.name, [&](uint32_t) { return make_load(o, x, ++num_rounds); }));
+              measure(*system, o, x.name, prepare, [&] { return make_load(o, x, num_rounds); }));
     LLMOS_TRY_VOID(listener.on_row(row));
   }
   if (o.wants("cached")) LLMOS_TRY_VOID(bench_cached(*system, o, listener));

@@ -160,7 +160,7 @@ void add_bench(command_line& line) {
         ->type_name("NAME,...")
         ->delimiter(',')
         ->check(CLI::IsMember({"prefill", "decode", "depth", "concurrent", "streams", "shared",
-                               "mixed", "cached", "copy", "plain"}))
+                               "known", "mixed", "cached", "copy", "plain"}))
         ->capture_default_str();
     app.add_option("--repeats", b.repeats, "Measurements of each; medians are shown")
         ->type_name("N")
