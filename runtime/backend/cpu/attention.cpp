@@ -11,8 +11,18 @@ namespace {
 
 /// Rows that any kernel table takes at once.
 constexpr uint32_t max_chunk_rows = 16;
+/// Blocks of a partition and what is asked for ahead.
+constexpr uint32_t max_blocks = (partition_keys + ahead_keys) / 16;
 /// With this many items for each worker no tile needs to be split.
 constexpr uint32_t items_per_worker = 4;
+
+/// Whose items `item` is among.
+template <class T>
+auto find_item(const std::vector<T>& all, uint32_t item) {
+  return std::upper_bound(all.begin(), all.end(), item,
+                          [](uint32_t i, const T& x) { return i < x.first_item; }) -
+         1;
+}
 
 }  // namespace
 
@@ -23,10 +33,13 @@ attention::attention(const kernel_table& kernels, const hyperparameters& hp,
       hp_(hp),
       limits_(limits),
       n_workers_(n_workers),
-      pending_(new std::atomic<uint32_t>[size_t{items_per_worker} * n_workers]) {
+      pending_(new std::atomic<uint32_t>[size_t{limits.max_rows} * hp.n_kv_heads]) {
   LLMOS_CHECK(kernels.max_attention_rows <= max_chunk_rows);
-  all_.tiles.reserve(limits.max_rows);
-  for_logits_.tiles.reserve(limits.max_rows);
+  for (tile_list* list : {&all_, &for_logits_}) {
+    list->tiles.reserve(limits.max_rows);
+    list->sharing.reserve(limits.max_rows + size_t{max_partitions()} * max_rows());
+    list->shared.reserve(size_t{max_partitions()} * max_rows());
+  }
 }
 
 uint64_t attention::bytes_of(const kernel_table& kernels, const hyperparameters& hp,
@@ -57,8 +70,7 @@ size_t attention::scratch_floats() const {
 
 /// One full tile at the end of the longest context; touched only as far as it is used.
 size_t attention::split_floats() const {
-  return size_t{ceil_div(limits_.max_context, partition_keys)} * max_rows() * hp_.n_kv_heads *
-         partial_floats();
+  return size_t{max_partitions()} * max_rows() * hp_.n_kv_heads * partial_floats();
 }
 
 attention::scratch attention::scratch_of(uint32_t worker) const {
@@ -81,6 +93,7 @@ void attention::plan(const step_batch& batch) {
   for (const sequence_rows& seq : batch.seqs) add_tiles(seq);
   keep_for_logits(batch.logit_rows);
   for (tile_list* list : {&all_, &for_logits_}) {
+    share_partitions(*list);
     split_tiles(*list);
     number_items(*list);
   }
@@ -90,7 +103,7 @@ void attention::add_tiles(const sequence_rows& seq) {
   for (uint32_t done = 0; done < seq.num_rows;) {
     const uint32_t pos = seq.num_past + done;
     const uint32_t n = std::min(tile_queries - pos % tile_queries, seq.num_rows - done);
-    all_.tiles.push_back({&seq, seq.first_row + done, n, pos, 0, false, 0});
+    all_.tiles.push_back({&seq, seq.first_row + done, n, pos});
     done += n;
   }
 }
@@ -106,25 +119,93 @@ void attention::keep_for_logits(std::span<const uint32_t> logit_rows) {
   }
 }
 
-void attention::split_tiles(tile_list& list) const {
+/// Whether a tile sees the whole partition and leaves room for another one in a kernel call.
+bool attention::can_share(const tile& t, uint32_t partition) const {
+  return t.first_pos >= (partition + 1) * partition_keys && 2 * rows_of(t) <= max_sharing_rows();
+}
+
+bool attention::same_blocks(const tile& a, const tile& b, uint32_t partition) const {
+  const uint32_t n = partition_keys / limits_.block_tokens;
+  const auto own = a.seq->blocks.subspan(partition * n, n);
+  return std::equal(own.begin(), own.end(), b.seq->blocks.begin() + partition * n);
+}
+
+/// Reserves memory for the partials of every partition, if there is as much.
+bool attention::split(tile_list& list, tile& t) const {
+  if (t.is_split) return true;
+  const size_t need = size_t{partitions_of(t)} * hp_.n_kv_heads * rows_of(t) * partial_floats();
+  if (list.split_floats + need > split_floats()) return false;
+  t.is_split = list.any_split = true;
+  t.partials = list.split_floats;
+  list.split_floats += need;
+  return true;
+}
+
+/// Who shares a partition may share the next one too.
+void attention::share_partitions(tile_list& list) const {
+  list.sharing.clear();
+  list.shared.clear();
+  list.split_floats = 0;
   list.any_split = false;
+  for (uint32_t i = 0; i < list.tiles.size(); ++i) {
+    tile& t = list.tiles[i];
+    t.is_split = false;
+    t.num_shared = 0;
+    if (can_share(t, 0)) list.sharing.push_back(i);
+  }
+  share_partition(list, 0, static_cast<uint32_t>(list.sharing.size()), 0);
+  for (size_t i = 0; i < list.shared.size(); ++i) {
+    const sharers x = list.shared[i];
+    share_partition(list, x.first, x.end, x.partition + 1);
+  }
+}
+
+/// Puts those of sharing[first, end) together that hold a partition in the same blocks, as many at
+/// once as a kernel call takes.
+void attention::share_partition(tile_list& list, uint32_t first, uint32_t end,
+                                uint32_t partition) const {
+  const auto is_free = [&](const tile& t) {
+    return t.num_shared == partition && can_share(t, partition);
+  };
+  for (uint32_t i = first; i + 1 < end; ++i) {
+    tile& t = list.tiles[list.sharing[i]];
+    if (!is_free(t)) continue;
+    const auto begin = static_cast<uint32_t>(list.sharing.size());
+    uint32_t rows = 0;
+    for (uint32_t j = i; j < end; ++j) {
+      tile& other = list.tiles[list.sharing[j]];
+      if (!is_free(other) || rows + rows_of(other) > max_sharing_rows()) continue;
+      if (!same_blocks(t, other, partition) || !split(list, other)) continue;
+      rows += rows_of(other);
+      list.sharing.push_back(list.sharing[j]);
+    }
+    const auto n = static_cast<uint32_t>(list.sharing.size()) - begin;
+    if (n < 2) {
+      list.sharing.resize(begin);
+      continue;
+    }
+    list.shared.push_back({begin, begin + n, partition});
+    for (uint32_t j = begin; j < begin + n; ++j) ++list.tiles[list.sharing[j]].num_shared;
+  }
+}
+
+void attention::split_tiles(tile_list& list) const {
   if (list.tiles.size() * hp_.n_kv_heads >= size_t{items_per_worker} * n_workers_) return;
-  size_t used = 0;
   for (tile& t : list.tiles) {
-    const uint32_t n = partitions_of(t);
-    const size_t need = size_t{n} * hp_.n_kv_heads * rows_of(t) * partial_floats();
-    if (n == 1 || n_workers_ == 1 || used + need > split_floats()) continue;
-    t.is_split = list.any_split = true;
-    t.partials = used;
-    used += need;
+    if (!t.is_split && partitions_of(t) > 1 && n_workers_ > 1) split(list, t);
   }
 }
 
 void attention::number_items(tile_list& list) const {
   list.n_items = 0;
+  for (sharers& x : list.shared) {
+    x.first_item = list.n_items;
+    list.n_items += hp_.n_kv_heads;
+  }
+  list.first_own_item = list.n_items;
   for (tile& t : list.tiles) {
     t.first_item = list.n_items;
-    list.n_items += hp_.n_kv_heads * (t.is_split ? partitions_of(t) : 1);
+    list.n_items += hp_.n_kv_heads * (t.is_split ? partitions_of(t) - t.num_shared : 1);
   }
 }
 
@@ -146,10 +227,8 @@ void attention::run(const layer_view& v, uint32_t item, uint32_t worker) {
 }
 
 void attention::run_part(const layer_view& v, uint32_t part, const scratch& s) {
-  const std::vector<tile>& tiles = open_->tiles;
-  const auto after = std::upper_bound(tiles.begin(), tiles.end(), part,
-                                      [](uint32_t i, const tile& t) { return i < t.first_item; });
-  const tile& t = *(after - 1);
+  if (part < open_->first_own_item) return run_shared(v, part, s);
+  const tile& t = *find_item(open_->tiles, part);
   const uint32_t i = part - t.first_item;
   if (!t.is_split) {
     const head_tile ht{&t, i};
@@ -157,29 +236,55 @@ void attention::run_part(const layer_view& v, uint32_t part, const scratch& s) {
     write_out(ht, s.joined, v.out);
     return;
   }
-  const uint32_t n = partitions_of(t);
+  const uint32_t n = partitions_of(t) - t.num_shared, partition = t.num_shared + i % n;
   const head_tile ht{&t, i / n};
-  attend_partition(v, ht, i % n, s, split_partials(ht, i % n));
-  const auto index = static_cast<size_t>(&t - tiles.data()) * hp_.n_kv_heads + ht.kv_head;
-  if (pending_[index].fetch_sub(1, std::memory_order_acq_rel) > 1) return;
-  join_split(ht);
-  write_out(ht, split_partials(ht, 0), v.out);
+  attend_partition(v, ht, partition, s, split_partials(ht, partition));
+  end_partition(v, ht);
 }
 
-void attention::attend_partition(const layer_view& v, head_tile t, uint32_t partition,
-                                 const scratch& s, float* partials) const {
-  const uint32_t n_rows = rows_of(*t.of), g = group();
+void attention::run_shared(const layer_view& v, uint32_t part, const scratch& s) {
+  const sharers& x = *find_item(open_->shared, part);
+  const uint32_t kv_head = part - x.first_item;
+  attend_shared(v, x, kv_head, s);
+  for (uint32_t i = x.first; i < x.end; ++i) {
+    end_partition(v, {&open_->tiles[open_->sharing[i]], kv_head});
+  }
+}
+
+/// Joins the partitions of a split tile if this was the last of them.
+void attention::end_partition(const layer_view& v, head_tile t) {
+  const auto index = static_cast<size_t>(t.of - open_->tiles.data()) * hp_.n_kv_heads + t.kv_head;
+  if (pending_[index].fetch_sub(1, std::memory_order_acq_rel) > 1) return;
+  join_split(t);
+  write_out(t, split_partials(t, 0), v.out);
+}
+
+/// The head in the blocks of a partition, and of what is asked for ahead.
+void attention::list_blocks(const layer_view& v, head_tile t, uint32_t partition, attention_args& x,
+                            const std::byte** blocks) const {
   const uint32_t first_key = partition * partition_keys;
   const uint32_t end =
       std::min(first_key + partition_keys + ahead_keys, t.of->first_pos + t.of->n_queries);
-  const std::byte* blocks[(partition_keys + ahead_keys) / 16];
-  attention_args x{};
   x.layout = &v.pool.layout();
   x.blocks = blocks;
   for (uint32_t key = first_key; key < end; key += limits_.block_tokens) {
     const block_id block = t.of->seq->blocks[key / limits_.block_tokens];
     blocks[x.n_blocks++] = v.pool.head(block, v.layer, t.kv_head);
   }
+}
+
+/// Query of row `row` of a tile.
+const float* attention::query_of(const layer_view& v, head_tile t, uint32_t row) const {
+  const uint32_t g = group(), head = t.kv_head * g + row % g;
+  return v.q + (t.of->first_row + row / g) * v.q_stride + size_t{head} * hp_.head_dim;
+}
+
+void attention::attend_partition(const layer_view& v, head_tile t, uint32_t partition,
+                                 const scratch& s, float* partials) const {
+  const uint32_t n_rows = rows_of(*t.of), first_key = partition * partition_keys;
+  attention_args x{};
+  const std::byte* blocks[max_blocks];
+  list_blocks(v, t, partition, x, blocks);
   x.scores = s.scores;
   x.factors = s.factors;
   x.out = partials;
@@ -190,12 +295,42 @@ void attention::attend_partition(const layer_view& v, head_tile t, uint32_t part
   for (uint32_t first = 0; first < n_rows; first += x.rows) {
     x.rows = std::min(kernels_.max_attention_rows, n_rows - first);
     for (uint32_t r = 0; r < x.rows; ++r) {
-      const uint32_t query = (first + r) / g, head = t.kv_head * g + (first + r) % g;
-      q[r] = v.q + (t.of->first_row + query) * v.q_stride + size_t{head} * hp_.head_dim;
-      n_keys[r] = std::min(t.of->first_pos + query + 1 - first_key, partition_keys);
+      const uint32_t pos = t.of->first_pos + (first + r) / group();
+      q[r] = query_of(v, t, first + r);
+      n_keys[r] = std::min(pos + 1 - first_key, partition_keys);
     }
     kv_kernels_.attend(x);
     x.out += size_t{x.rows} * partial_floats();
+  }
+}
+
+void attention::attend_shared(const layer_view& v, const sharers& x, uint32_t kv_head,
+                              const scratch& s) const {
+  const auto tile_at = [&](uint32_t i) {
+    return head_tile{&open_->tiles[open_->sharing[i]], kv_head};
+  };
+  attention_args a{};
+  const std::byte* blocks[max_blocks];
+  list_blocks(v, tile_at(x.first), x.partition, a, blocks);
+  a.scores = s.scores;
+  a.factors = s.factors;
+  a.out = s.fresh;
+  const float* q[max_chunk_rows];
+  uint32_t n_keys[max_chunk_rows];
+  std::fill_n(n_keys, max_chunk_rows, partition_keys);
+  a.q = q;
+  a.n_keys = n_keys;
+  for (uint32_t i = x.first; i < x.end; ++i) {
+    const head_tile t = tile_at(i);
+    for (uint32_t row = 0; row < rows_of(*t.of); ++row) q[a.rows++] = query_of(v, t, row);
+  }
+  kv_kernels_.attend(a);
+  const float* partials = s.fresh;
+  for (uint32_t i = x.first; i < x.end; ++i) {
+    const head_tile t = tile_at(i);
+    const size_t n = size_t{rows_of(*t.of)} * partial_floats();
+    std::copy_n(partials, n, split_partials(t, x.partition));
+    partials += n;
   }
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -18,7 +19,8 @@ namespace llmos::cpu {
 /// that KV head share what is read. Keys are cut into partitions of 256 counted from position 0;
 /// each partition's softmax is computed on its own and partitions are joined in ascending order,
 /// so the result does not depend on who computes what. When a step has few tiles (decoding),
-/// partitions become items of their own, and whoever finishes the last of a tile joins them.
+/// partitions become items of their own, and whoever finishes the last of a tile joins them. A
+/// partition that several sequences hold in the same blocks is read once for a number of them.
 class attention {
 public:
   /// Bytes of scratch memory that `make` reserves.
@@ -57,9 +59,16 @@ private:
   struct tile {
     const sequence_rows* seq;
     uint32_t first_row, n_queries, first_pos;
-    uint32_t first_item;  ///< Its items: KV heads, times partitions when split.
-    bool is_split;
-    size_t partials;  ///< Where its partials begin in split_memory_, when split.
+    uint32_t first_item = 0;  ///< Its items: KV heads, times its own partitions when split.
+    bool is_split = false;
+    size_t partials = 0;      ///< Where its partials begin in split_memory_, when split.
+    uint32_t num_shared = 0;  ///< Leading partitions that are computed with others'.
+  };
+  /// Split tiles `sharing[first, end)` whose rows are computed at once with one partition, which
+  /// all hold in the same blocks. Its items: KV heads.
+  struct sharers {
+    uint32_t first, end, partition;
+    uint32_t first_item = 0;
   };
   /// A tile seen by one KV head, whose rows are (query, query head of the KV head).
   struct head_tile {
@@ -79,13 +88,19 @@ private:
 
   /// The tiles of a layer and the items they make.
   struct tile_list {
-    std::vector<tile> tiles;  ///< Capacity for the largest step.
+    // Capacity for the largest step.
+    std::vector<tile> tiles;
+    std::vector<uint32_t> sharing;  ///< Tiles by number: those that may share, then as they do.
+    std::vector<sharers> shared;
     uint32_t n_items = 0;
+    uint32_t first_own_item = 0;  ///< After those of `shared`.
+    size_t split_floats = 0;      ///< Of split_memory_.
     bool any_split = false;
   };
 
   uint32_t group() const { return hp_.n_heads / hp_.n_kv_heads; }
   uint32_t max_rows() const { return tile_queries * group(); }
+  uint32_t max_partitions() const { return (limits_.max_context - 1) / partition_keys + 1; }
   uint32_t partial_floats() const { return padded_head_dim(hp_) + partial_extra; }
   uint32_t rows_of(const tile& t) const { return t.n_queries * group(); }
   static uint32_t partitions_of(const tile& t) {
@@ -103,12 +118,25 @@ private:
 
   void add_tiles(const sequence_rows& seq);
   void keep_for_logits(std::span<const uint32_t> logit_rows);
+  uint32_t max_sharing_rows() const { return std::min(kernels_.max_attention_rows, max_rows()); }
+  bool can_share(const tile& t, uint32_t partition) const;
+  bool same_blocks(const tile& a, const tile& b, uint32_t partition) const;
+  bool split(tile_list& list, tile& t) const;
+  void share_partitions(tile_list& list) const;
+  void share_partition(tile_list& list, uint32_t first, uint32_t end, uint32_t partition) const;
   void split_tiles(tile_list& list) const;
   void number_items(tile_list& list) const;
 
   void run_part(const layer_view& v, uint32_t part, const scratch& s);
+  void run_shared(const layer_view& v, uint32_t part, const scratch& s);
+  void end_partition(const layer_view& v, head_tile t);
+  void list_blocks(const layer_view& v, head_tile t, uint32_t partition, attention_args& x,
+                   const std::byte** blocks) const;
+  const float* query_of(const layer_view& v, head_tile t, uint32_t row) const;
   void attend_partition(const layer_view& v, head_tile t, uint32_t partition, const scratch& s,
                         float* partials) const;
+  void attend_shared(const layer_view& v, const sharers& x, uint32_t kv_head,
+                     const scratch& s) const;
   void attend_all(const layer_view& v, head_tile t, const scratch& s) const;
   void join_split(head_tile t) const;
   void write_out(head_tile t, const float* partials, float* out) const;

@@ -49,17 +49,38 @@ struct inputs {
   }
 };
 
-/// Attention of positions 0 … context-1 that arrive in chunks; block ids are scattered, and the
-/// pool starts full of NaN, so a key that may not be seen would show.
-std::vector<float> run_chunks(const setup& s, const inputs& in, uint32_t chunk) {
-  const hyperparameters hp = hp_of(s);
+backend_limits limits_of(const setup& s) {
   backend_limits limits;
   limits.max_rows = context;
   limits.max_context = context;
   limits.block_tokens = s.block_tokens;
   limits.kv = s.kv;
   limits.num_blocks = (context + s.block_tokens - 1) / s.block_tokens;
+  return limits;
+}
+
+constexpr uint32_t layer = 1;
+
+/// Writes K and V of positions [begin, end) into the blocks of a sequence.
+void append(const setup& s, const inputs& in, uint32_t begin, uint32_t end,
+            std::span<const block_id> blocks, cpu::kv_pool& pool) {
   const cpu::kv_kernels& kv = cpu::kernels_for(s.kv, *s.kernels);
+  for (uint32_t pos = begin; pos < end; ++pos) {
+    for (uint32_t h = 0; h < s.n_kv_heads; ++h) {
+      std::byte* block = pool.head(blocks[pos / s.block_tokens], layer, h);
+      const size_t at = (size_t{pos} * s.n_kv_heads + h) * s.head_dim;
+      const uint32_t slot = pos % s.block_tokens;
+      kv.append_k(in.k.data() + at, pool.layout(), slot, block);
+      kv.append_v(in.v.data() + at, pool.layout(), slot, block);
+    }
+  }
+}
+
+/// Attention of positions 0 … context-1 that arrive in chunks; block ids are scattered, and the
+/// pool starts full of NaN, so a key that may not be seen would show.
+std::vector<float> run_chunks(const setup& s, const inputs& in, uint32_t chunk) {
+  const hyperparameters hp = hp_of(s);
+  const backend_limits limits = limits_of(s);
   auto pool = cpu::kv_pool::make(hp, limits).value();
   std::memset(pool.head(0, 0, 0), 0xff, pool.size_bytes());
   auto workers = cpu::team::make(s.n_workers).value();
@@ -67,19 +88,11 @@ std::vector<float> run_chunks(const setup& s, const inputs& in, uint32_t chunk) 
   std::vector<block_id> blocks(limits.num_blocks);
   std::iota(blocks.rbegin(), blocks.rend(), 0u);
 
-  const uint32_t layer = 1, q_width = s.n_heads * s.head_dim, kv_width = s.n_kv_heads * s.head_dim;
+  const uint32_t q_width = s.n_heads * s.head_dim;
   std::vector<float> out(size_t{context} * q_width);
   for (uint32_t past = 0; past < context; past += chunk) {
     const uint32_t n = std::min(chunk, context - past);
-    for (uint32_t pos = past; pos < past + n; ++pos) {
-      for (uint32_t h = 0; h < s.n_kv_heads; ++h) {
-        std::byte* block = pool.head(blocks[pos / s.block_tokens], layer, h);
-        const size_t at = size_t{pos} * kv_width + size_t{h} * s.head_dim;
-        const uint32_t slot = pos % s.block_tokens;
-        kv.append_k(in.k.data() + at, pool.layout(), slot, block);
-        kv.append_v(in.v.data() + at, pool.layout(), slot, block);
-      }
-    }
+    append(s, in, past, past + n, blocks, pool);
     const sequence_rows seq{0, n, past, blocks};
     attention->plan({{}, {&seq, 1}, {}});
     const cpu::attention::layer_view view{layer, pool, in.q.data() + size_t{past} * q_width,
@@ -88,6 +101,48 @@ std::vector<float> run_chunks(const setup& s, const inputs& in, uint32_t chunk) 
                       [&](uint32_t item, uint32_t worker) { attention->run(view, item, worker); });
   }
   return out;
+}
+
+/// What one step of several sequences gives, and the items that it takes.
+struct step_result {
+  std::vector<float> out;
+  uint32_t n_items;
+};
+
+/// One step of sequences of the same tokens, in which each has its last n rows, below `ends`. All
+/// hold the first partition in the same blocks; of the second there are two copies, of which the
+/// last two sequences have the second; the rest is each one's own.
+step_result run_sharing(const setup& s, const inputs& in, std::span<const uint32_t> ends,
+                        uint32_t n) {
+  constexpr uint32_t per_partition = cpu::partition_keys / 16;
+  const auto count = static_cast<uint32_t>(ends.size());
+  const hyperparameters hp = hp_of(s);
+  backend_limits limits = limits_of(s);
+  limits.num_blocks = per_partition * (3 + count);
+  auto pool = cpu::kv_pool::make(hp, limits).value();
+  std::memset(pool.head(0, 0, 0), 0xff, pool.size_bytes());
+  const uint32_t q_width = s.n_heads * s.head_dim;
+  std::vector<std::vector<block_id>> blocks(count);
+  std::vector<sequence_rows> seqs;
+  std::vector<float> q;
+  for (uint32_t i = 0; i < count; ++i) {
+    for (const uint32_t area : {0u, i + 2 < count ? 1u : 2u, 3 + i}) {
+      for (uint32_t b = 0; b < per_partition; ++b) blocks[i].push_back(area * per_partition + b);
+    }
+    append(s, in, 0, ends[i], blocks[i], pool);
+    seqs.push_back({i * n, n, ends[i] - n, blocks[i]});
+    const auto first = in.q.begin() + (ends[i] - n) * q_width;
+    q.insert(q.end(), first, first + n * q_width);
+  }
+  auto workers = cpu::team::make(s.n_workers).value();
+  auto attention = cpu::attention::make(*s.kernels, hp, limits, s.n_workers).value();
+  std::vector<float> out(q.size());
+  attention->plan({{}, seqs, {}});
+  const cpu::attention::layer_view view{layer, pool, q.data(), q_width, out.data()};
+  const uint32_t n_items = attention->open(false);
+  workers->for_each(n_items,
+                    [&](uint32_t item, uint32_t worker) { attention->run(view, item, worker); });
+  return {out, n_items};
 }
 
 /// Heads as the cache keeps them.
@@ -245,6 +300,40 @@ TEST_SUITE("runtime.backend.cpu.attention") {
           s.n_workers = r.n_workers;
           s.block_tokens = r.block_tokens;
           CHECK(same_bits(run_chunks(s, in, r.chunk), want));
+        }
+      }
+    }
+  }
+
+  TEST_CASE("partitions that sequences share are computed together, to the same bits") {
+    constexpr uint32_t ends[] = {530, 529, 513, 520, 524, 530};
+    for (const kv_type kv : kv_types) {
+      const setup base{.kv = kv};
+      const inputs in(base);
+      const auto alone = run_chunks(base, in, context);
+      const size_t width = size_t{base.n_heads} * base.head_dim;
+      for (const cpu::kernel_table* kernels : cpu::available_kernels()) {
+        for (const uint32_t n_workers : {1u, 3u}) {
+          for (const uint32_t n :
+               {1u, 2u, 5u}) {  // 3 query heads: 5 rows fill a call by themselves
+            CAPTURE(name_of(kv));
+            CAPTURE(kernels->name);
+            CAPTURE(n_workers);
+            CAPTURE(n);
+            setup s = base;
+            s.kernels = kernels;
+            s.n_workers = n_workers;
+            const auto got = run_sharing(s, in, ends, n);
+            std::vector<float> want;
+            for (const uint32_t end : ends) {
+              const auto first = alone.begin() + static_cast<ptrdiff_t>((end - n) * width);
+              want.insert(want.end(), first, first + static_cast<ptrdiff_t>(n * width));
+            }
+            CHECK(same_bits(got.out, want));
+            // Twelve rows are four sequences: 4 and 2 of them in either partition, for each of two
+            // KV heads, then six times the last partition.
+            if (kernels->max_attention_rows == 12 && n == 1) CHECK(got.n_items == (4 + 6) * 2);
+          }
         }
       }
     }
