@@ -256,10 +256,10 @@ void supervisor_state::crash_engine(const std::string& key, const failure& why) 
   tear_down(e, caf::exit_reason::kill);
   if (!e.restarts.allow(self->clock().now())) {
     spdlog::error("the engine of {} failed too often and stays down", e.model->name);
-    engines_.erase(key);
     self->send(models_, atom::failed_v, key,
                failure{ec::engine_failed, "the engine failed too often, last: " + why.text,
                        "see the log (log.level warn)"});
+    engines_.erase(key);  // `key` may be its own
     return;
   }
   e.executor = spawn_blocking(executor, e.model, e.plan, args_.make_backend);
