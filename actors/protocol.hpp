@@ -126,8 +126,9 @@ struct engine_handles {
   tokenizer_actor tokenizer;
   scheduler_actor scheduler;
   loaded_model_ptr loaded;
-  uint32_t context = 0;   ///< Tokens of one sequence, prompt and answer.
-  backend_memory memory;  ///< What it was planned to hold.
+  uint32_t context = 0;    ///< Tokens of one sequence, prompt and answer.
+  backend_memory memory;   ///< What it was planned to hold.
+  bool on_device = false;  ///< In a device's own memory, not the host's.
 };
 
 /// A scheduler's neighbours.

@@ -63,7 +63,9 @@ void models_state::start_reading(const std::string& key) {
   const auto reader = detached ? self->spawn<caf::detached>(loader) : self->spawn(loader);
   self->request(reader, load_timeout, atom::load_v, e.name, key)
       .then(
-          [this, key, load = e.load](const loaded_model_ptr& m) { start_engine(key, load, m); },
+          [this, key, load = e.load](const loaded_model_ptr& m) {
+            start_engine(key, load, m, config.engine.backend);
+          },
           [this, key, load = e.load](caf::error& why) { load_failed(key, load, to_failure(why)); });
 }
 
@@ -73,15 +75,18 @@ models_state::entry* models_state::find_load(const std::string& key, uint64_t lo
   return it != entries_.end() && it->second.load == load ? &it->second : nullptr;
 }
 
-void models_state::start_engine(const std::string& key, uint64_t load, const loaded_model_ptr& m) {
+void models_state::start_engine(const std::string& key, uint64_t load, const loaded_model_ptr& m,
+                                const std::string& backend) {
   auto* mine = find_load(key, load);
   if (mine == nullptr) return;
+  auto placed = config;
+  placed.engine.backend = backend;
   const auto room = measure_room(config.kernel.memory_limit_bytes, promised_bytes());
-  const auto plan = plan_engine(*m->weights, config, room);
+  const auto plan = plan_engine(*m->weights, placed, room);
   if (!plan) return load_failed(key, load, plan.error());
   if (!plan->note.empty()) spdlog::warn("{}: {}", printable_path(mine->name), plan->note);
   mine->state = entry::phase::starting;
-  mine->promised_bytes = plan->memory.total();
+  mine->promised_bytes = plan->on_device ? 0 : plan->memory.total();
   self->request(host, load_timeout, atom::load_v, key, m, *plan)
       .then(
           [this, key, load](const engine_handles& e) {
@@ -106,10 +111,17 @@ uint64_t models_state::promised_bytes() const {
   return sum;
 }
 
+/// Of a device's memory nothing is the host's.
+uint64_t models_state::promise_of(const engine_handles& e, uint64_t bytes) {
+  return e.on_device ? 0 : bytes;
+}
+
 void models_state::set_engine(entry& mine, const engine_handles& e) {
   mine.state = entry::phase::loaded;
-  mine.promised_bytes = e.memory.kv_bytes;
+  mine.promised_bytes = promise_of(e, e.memory.kv_bytes);
   mine.name = e.model;
+  mine.model = e.loaded;
+  mine.on_device = e.on_device;
   mine.engine = e;
   self->monitor(e.scheduler);
   spdlog::info("{} is ready", printable_path(e.key));
@@ -120,7 +132,7 @@ void models_state::scheduler_down(const caf::down_msg& d) {
   for (auto& [key, e] : entries_) {
     if (!e.engine.scheduler || e.engine.scheduler.address() != d.source) continue;
     e.state = entry::phase::restarting;
-    e.promised_bytes = e.engine.memory.total();
+    e.promised_bytes = promise_of(e.engine, e.engine.memory.total());
     e.engine = {};
   }
 }
@@ -134,9 +146,13 @@ void models_state::load_failed(const std::string& key, uint64_t load, const fail
 void models_state::engine_failed(const std::string& key, const failure& why) {
   const auto it = entries_.find(key);
   if (it == entries_.end()) return;
-  const auto state = it->second.state;  // of a load that is under way it says nothing
-  if (state == entry::phase::reading || state == entry::phase::starting) return;
-  drop(key, why);
+  auto& mine = it->second;  // of a load that is under way it says nothing
+  if (mine.state == entry::phase::reading || mine.state == entry::phase::starting) return;
+  if (!mine.on_device) return drop(key, why);
+  spdlog::warn("{} goes on on the CPU: {}", printable_path(mine.name), why.text);
+  mine.on_device = false;
+  mine.engine = {};
+  start_engine(key, mine.load, mine.model, "cpu");
 }
 
 void models_state::drop(const std::string& key, const failure& why) {

@@ -24,7 +24,7 @@ struct models_state {
   void engine_started(const engine_handles& e);
   /// A scheduler died: its engine is being started again; who asks meanwhile waits.
   void scheduler_down(const caf::down_msg& d);
-  /// An engine fell too often.
+  /// An engine fell too often. One of a device is started on the CPU; who waits for it gets that.
   void engine_failed(const std::string& key, const failure& why);
   std::string status() const;
 
@@ -41,14 +41,18 @@ private:
     std::vector<caf::typed_response_promise<engine_handles>> waiters;
     /// Which load this is: a file may be unloaded and loaded again before an older load answers.
     uint64_t load = 0;
-    uint64_t promised_bytes = 0;  ///< Memory that its engine may still take.
+    uint64_t promised_bytes = 0;  ///< Memory of the host that its engine may still take.
+    loaded_model_ptr model;       ///< Of the last engine.
+    bool on_device = false;       ///< That engine's memory is a device's.
   };
 
   result<model_file> find(const std::string& model) const;
   entry* find_load(const std::string& key, uint64_t load);
   void start_reading(const std::string& key);
-  void start_engine(const std::string& key, uint64_t load, const loaded_model_ptr& m);
+  void start_engine(const std::string& key, uint64_t load, const loaded_model_ptr& m,
+                    const std::string& backend);
   uint64_t promised_bytes() const;
+  static uint64_t promise_of(const engine_handles& e, uint64_t bytes);
   void set_engine(entry& mine, const engine_handles& e);
   void load_failed(const std::string& key, uint64_t load, const failure& why);
   void drop(const std::string& key, const failure& why);

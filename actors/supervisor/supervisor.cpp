@@ -123,6 +123,7 @@ caf::result<engine_handles> supervisor_state::start_engine(const std::string& ke
   e.instance = ++num_engines_;
   e.model = m;
   e.plan = plan;
+  if (plan.on_device) e.restarts = restart_policy{device_restarts_max, restarts_period};
   auto promise = self->make_response_promise<engine_handles>();
   load_device(key, promise);
   return promise;
@@ -183,7 +184,8 @@ engine_handles supervisor_state::handles_of(const std::string& key) const {
           .scheduler = e.scheduler,
           .loaded = e.model,
           .context = e.plan.schedule.max_context,
-          .memory = e.plan.memory};
+          .memory = e.plan.memory,
+          .on_device = e.plan.on_device};
 }
 
 caf::result<caf::ok_atom> supervisor_state::stop_engine(const std::string& key) {

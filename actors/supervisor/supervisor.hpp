@@ -27,7 +27,9 @@ struct supervisor_args {
 ///                                            together
 ///
 /// More than 5 crashes of one kind in 10 s end the restarts: an engine is reported failed; for a
-/// core room the whole node stops, and who still runs is told so.
+/// core room the whole node stops, and who still runs is told so. An engine on a device of its own
+/// is reported after its third crash: while there is a processor to go on with, requests should not
+/// run out of patience.
 ///
 /// Processes are the kernel's to start and nobody's to restart. They are known here because this is
 /// the one place that outlives both kernel and ledger: a new kernel is told who lives, and who
@@ -52,7 +54,7 @@ struct supervisor_state {
   kernel_actor kernel_room;
 
 private:
-  static constexpr uint32_t restarts_max = 5;
+  static constexpr uint32_t restarts_max = 5, device_restarts_max = 2;
   static constexpr std::chrono::seconds restarts_period{10};
 
   struct engine {

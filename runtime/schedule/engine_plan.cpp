@@ -123,6 +123,7 @@ result<engine_plan> plan_engine(const model& m, const node_config& config,
   LLMOS_TRY(const memory_room room, room_of_backend(e.backend, of_host));
   LLMOS_TRY(const uint32_t wanted, wanted_context(m, config));
   engine_plan plan = sizes_of(config);
+  plan.on_device = room.of_device;
   LLMOS_TRY(plan.device.kv, kv_type_named(e.kv_type));
   set_memory(plan, wanted, 1);
   LLMOS_TRY(const backend_memory one_block, memory_of_backend(e.backend, m, plan.device));

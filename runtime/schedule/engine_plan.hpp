@@ -36,6 +36,7 @@ struct engine_plan {
   backend_limits device;
   scheduler_limits schedule;
   backend_memory memory;
+  bool on_device = false;  ///< The memory is a device's own, not the host's.
   std::string note;  ///< What became smaller than it would be with more memory; usually empty.
 };
 

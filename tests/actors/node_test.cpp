@@ -6,6 +6,8 @@
 #include <caf/scoped_actor.hpp>
 
 #include "actors/error.hpp"
+#include "runtime/backend/reference/reference_backend.hpp"
+#include "runtime/backend/registry.hpp"
 #include "tests/support/fake_client.hpp"
 #include "tests/support/temp_dir.hpp"
 #include "tests/support/tiny_model.hpp"
@@ -40,12 +42,12 @@ struct fixture {
   std::atomic<int> steps_to_failure{0};
   std::unique_ptr<node> aut;
 
-  fixture() {
+  explicit fixture(const std::string& backend_name = "reference") {
     test::write_tiny_model(dir.file("tiny.gguf"));
     node_config config;
     config.models.folder = dir.file("");
     config.models.default_model = "tiny";
-    config.engine.backend = "reference";
+    config.engine.backend = backend_name;
     config.engine.context = 256;
     config.engine.kv_bytes = 1 << 20;
     node_hooks hooks;
@@ -126,6 +128,46 @@ TEST_CASE_FIXTURE(fixture, "sixteen at once give each the tokens it gets alone")
     CAPTURE(i);
     CHECK(alone.at(0).tokens == together.at(i).tokens);
   }
+}
+
+/// A device whose every backend fails at its seventh step.
+void add_failing_device(std::atomic<int>& num_made) {
+  backends().add(
+      {"failing",
+       [&](uint32_t, std::shared_ptr<const model> m,
+           const backend_limits& limits) -> result<std::unique_ptr<backend>> {
+         static std::atomic<int> steps_to_failure;
+         ++num_made;
+         steps_to_failure = 7;
+         LLMOS_TRY(auto inner, make_reference_backend(std::move(m), limits));
+         return std::unique_ptr<backend>{new faulty_backend{std::move(inner), &steps_to_failure}};
+       },
+       [](uint32_t, const model& m, const backend_limits& limits) {
+         return memory_of_reference_backend(m, limits);
+       },
+       [](uint32_t) { return result<uint64_t>(uint64_t{1} << 30); }});
+}
+
+TEST_CASE("what a failing device began goes on on the CPU, nothing lost or doubled") {
+  static std::atomic<int> num_made{0};
+  add_failing_device(num_made);
+  std::vector<request_ptr> all;
+  for (uint64_t i = 0; i < 4; ++i)
+    all.push_back(fixture::ask("prompt " + std::to_string(i), 40, i));
+  fixture on_host, on_device{"failing"};
+  const auto want = on_host.run(all), got = on_device.run(all);
+  CHECK(num_made == 3);
+  for (size_t i = 0; i < all.size(); ++i) {
+    CAPTURE(i);
+    REQUIRE(got.at(i).dones.size() == 1);
+    CHECK(got.at(i).num_terminal() == 1);
+    REQUIRE(got.at(i).tokens.size() == 40);
+    // The reference began all: the CPU's arithmetic may choose others later.
+    CHECK(std::equal(got.at(i).tokens.begin(), got.at(i).tokens.begin() + 4,
+                     want.at(i).tokens.begin()));
+  }
+  CHECK(on_device.run({all[0]}).at(0).tokens.size() == 40);
+  CHECK(num_made == 3);
 }
 
 TEST_CASE_FIXTURE(fixture, "a device failure in mid-stream loses and repeats nothing") {

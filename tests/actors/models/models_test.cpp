@@ -23,12 +23,16 @@ struct fake_host_state {
 };
 struct host_log {
   std::vector<caf::typed_response_promise<engine_handles>> loads;
+  std::vector<std::string> backends;  // of the loads
+  std::vector<loaded_model_ptr> models;
   std::vector<std::string> unloads;
 };
 told_host_actor::behavior_type fake_host(told_host_actor::stateful_pointer<fake_host_state> self,
                                          host_log* log) {
   return {
-      [=](atom::load, const std::string&, const loaded_model_ptr&, const engine_plan&) {
+      [=](atom::load, const std::string&, const loaded_model_ptr& m, const engine_plan& plan) {
+        log->backends.push_back(plan.backend);
+        log->models.push_back(m);
         log->loads.push_back(self->make_response_promise<engine_handles>());
         return log->loads.back();
       },
@@ -216,5 +220,43 @@ TEST_SUITE("actors.models") {
     CHECK(engine_of(again).scheduler == fresh.scheduler);
     self->send_exit(fresh.scheduler, caf::exit_reason::kill);
     run();
+  }
+
+  TEST_CASE_FIXTURE(fixture, "an engine that its device lost goes on on the CPU") {
+    for (const bool news_first : {true, false}) {
+      CAPTURE(news_first);
+      heard.loads.clear();
+      heard.backends.clear();
+      auto first = ask_load();
+      run();
+      auto engine = make_engine();
+      engine.on_device = true;
+      engine.loaded = heard.models.back();
+      self->send(host, atom::started_v, uint64_t{0}, engine);
+      run();
+      static_cast<void>(engine_of(first));
+      const auto end_scheduler = [&] {
+        self->send_exit(engine.scheduler, caf::exit_reason::kill);
+        run();
+      };
+      if (!news_first) end_scheduler();
+      auto waiting = ask_load();
+      self->send(aut, atom::failed_v, path, failure{ec::engine_failed, "it fell", ""});
+      run();
+      if (news_first) end_scheduler();
+      CHECK(heard.backends == std::vector<std::string>{"auto", "cpu"});
+      CHECK(state() == "loading");
+      auto later = ask_load();
+      const auto on_cpu = make_engine();
+      self->send(host, atom::started_v, uint64_t{1}, on_cpu);
+      run();
+      if (!news_first) CHECK(engine_of(waiting).scheduler == on_cpu.scheduler);
+      CHECK(engine_of(later).scheduler == on_cpu.scheduler);
+      self->send_exit(on_cpu.scheduler, caf::exit_reason::kill);
+      run();
+      self->send(aut, atom::failed_v, path, failure{ec::engine_failed, "it fell too", ""});
+      run();
+      CHECK(state() == "on disk");
+    }
   }
 }
