@@ -32,14 +32,21 @@ attention::attention(const kernel_table& kernels, const hyperparameters& hp,
       kv_kernels_(kernels_for(limits.kv, kernels)),
       hp_(hp),
       limits_(limits),
-      n_workers_(n_workers),
-      pending_(new std::atomic<uint32_t>[size_t{limits.max_rows} * hp.n_kv_heads]) {
+      n_workers_(n_workers) {
   LLMOS_CHECK(kernels.max_attention_rows <= max_chunk_rows);
+}
+
+/// A split tile has at least group() rows of partials for each partition, so that memory for them
+/// bounds how many tiles share how many partitions.
+void attention::reserve() {
+  const size_t most_shared = size_t{max_partitions()} * tile_queries;
   for (tile_list* list : {&all_, &for_logits_}) {
-    list->tiles.reserve(limits.max_rows);
-    list->sharing.reserve(limits.max_rows + size_t{max_partitions()} * max_rows());
-    list->shared.reserve(size_t{max_partitions()} * max_rows());
+    list->tiles.reserve(limits_.max_rows);
+    list->members.reserve(2 * size_t{limits_.max_rows} + most_shared);
+    list->families.reserve(most_shared / 2 + 1);
+    list->calls.reserve(most_shared / 2 + 1);
   }
+  pending_.reset(new std::atomic<uint32_t>[size_t{limits_.max_rows} * hp_.n_kv_heads]);
 }
 
 uint64_t attention::bytes_of(const kernel_table& kernels, const hyperparameters& hp,
@@ -53,6 +60,7 @@ result<std::unique_ptr<attention>> attention::make(const kernel_table& kernels,
                                                    uint32_t n_workers) {
   std::unique_ptr<attention> out(new attention(kernels, hp, limits, n_workers));
   LLMOS_TRY(out->memory_, mapped_memory::make(out->bytes(), "attention scratch"));
+  out->reserve();
   out->split_memory_ =
       reinterpret_cast<float*>(out->memory_.data()) + out->scratch_floats() * n_workers;
   return out;
@@ -119,9 +127,9 @@ void attention::keep_for_logits(std::span<const uint32_t> logit_rows) {
   }
 }
 
-/// Whether a tile sees the whole partition and leaves room for another one in a kernel call.
+/// Whether a tile sees the whole partition and leaves room for another one as large in a call.
 bool attention::can_share(const tile& t, uint32_t partition) const {
-  return t.first_pos >= (partition + 1) * partition_keys && 2 * rows_of(t) <= max_sharing_rows();
+  return t.first_pos >= (partition + 1) * partition_keys && 2 * rows_of(t) <= max_call_rows();
 }
 
 bool attention::same_blocks(const tile& a, const tile& b, uint32_t partition) const {
@@ -134,58 +142,86 @@ bool attention::same_blocks(const tile& a, const tile& b, uint32_t partition) co
 bool attention::split(tile_list& list, tile& t) const {
   if (t.is_split) return true;
   const size_t need = size_t{partitions_of(t)} * hp_.n_kv_heads * rows_of(t) * partial_floats();
-  if (list.split_floats + need > split_floats()) return false;
+  if (list.split_used + need > split_floats()) return false;
   t.is_split = list.any_split = true;
-  t.partials = list.split_floats;
-  list.split_floats += need;
+  t.partials = list.split_used;
+  list.split_used += need;
   return true;
 }
 
 /// Who shares a partition may share the next one too.
 void attention::share_partitions(tile_list& list) const {
-  list.sharing.clear();
-  list.shared.clear();
-  list.split_floats = 0;
+  list.members.clear();
+  list.families.clear();
+  list.calls.clear();
+  list.split_used = 0;
   list.any_split = false;
   for (uint32_t i = 0; i < list.tiles.size(); ++i) {
     tile& t = list.tiles[i];
     t.is_split = false;
     t.num_shared = 0;
-    if (can_share(t, 0)) list.sharing.push_back(i);
+    if (can_share(t, 0)) list.members.push_back(i);
   }
-  share_partition(list, 0, static_cast<uint32_t>(list.sharing.size()), 0);
-  for (size_t i = 0; i < list.shared.size(); ++i) {
-    const sharers x = list.shared[i];
-    share_partition(list, x.first, x.end, x.partition + 1);
+  find_families(list, {0, static_cast<uint32_t>(list.members.size()), 0});
+  for (size_t i = 0; i < list.families.size(); ++i) {
+    const family x = list.families[i];
+    find_families(list, {x.first, x.end, x.partition + 1});
   }
 }
 
-/// Puts those of sharing[first, end) together that hold a partition in the same blocks, as many at
-/// once as a kernel call takes.
-void attention::share_partition(tile_list& list, uint32_t first, uint32_t end,
-                                uint32_t partition) const {
+/// Those among some tiles that hold a partition in the same blocks.
+void attention::find_families(tile_list& list, family among) const {
+  const uint32_t partition = among.partition;
   const auto is_free = [&](const tile& t) {
     return t.num_shared == partition && can_share(t, partition);
   };
-  for (uint32_t i = first; i + 1 < end; ++i) {
-    tile& t = list.tiles[list.sharing[i]];
+  for (uint32_t i = among.first; i + 1 < among.end; ++i) {
+    const tile& t = list.tiles[list.members[i]];
     if (!is_free(t)) continue;
-    const auto begin = static_cast<uint32_t>(list.sharing.size());
-    uint32_t rows = 0;
-    for (uint32_t j = i; j < end; ++j) {
-      tile& other = list.tiles[list.sharing[j]];
-      if (!is_free(other) || rows + rows_of(other) > max_sharing_rows()) continue;
-      if (!same_blocks(t, other, partition) || !split(list, other)) continue;
-      rows += rows_of(other);
-      list.sharing.push_back(list.sharing[j]);
+    const auto first = static_cast<uint32_t>(list.members.size());
+    for (uint32_t j = i; j < among.end; ++j) {
+      const tile& other = list.tiles[list.members[j]];
+      if (is_free(other) && same_blocks(t, other, partition)) {
+        list.members.push_back(list.members[j]);
+      }
     }
-    const auto n = static_cast<uint32_t>(list.sharing.size()) - begin;
-    if (n < 2) {
-      list.sharing.resize(begin);
-      continue;
+    if (list.members.size() - first > 1) keep_with_memory(list, first);
+    add_calls(list, first, partition);
+  }
+}
+
+/// Leaves only those of the last members that have memory for their partials.
+void attention::keep_with_memory(tile_list& list, uint32_t first) const {
+  const auto lacks = [&](uint32_t i) { return !split(list, list.tiles[i]); };
+  list.members.erase(std::remove_if(list.members.begin() + first, list.members.end(), lacks),
+                     list.members.end());
+}
+
+/// Makes a family of the last members and cuts it into calls. Who is left alone shares nothing.
+void attention::add_calls(tile_list& list, uint32_t first, uint32_t partition) const {
+  const size_t n_calls = list.calls.size();
+  uint32_t begin = first, rows = 0;
+  for (uint32_t i = first; i < list.members.size(); ++i) {
+    const uint32_t more = rows_of(list.tiles[list.members[i]]);
+    if (rows + more > max_call_rows()) {
+      list.calls.push_back({begin, i, partition});
+      begin = i;
+      rows = 0;
     }
-    list.shared.push_back({begin, begin + n, partition});
-    for (uint32_t j = begin; j < begin + n; ++j) ++list.tiles[list.sharing[j]].num_shared;
+    rows += more;
+  }
+  const auto end = static_cast<uint32_t>(list.members.size());
+  if (end - begin == 1 && list.calls.size() > n_calls && begin - list.calls.back().first > 2) {
+    list.calls.back().end = --begin;
+  }
+  if (end - begin > 1) {
+    list.calls.push_back({begin, end, partition});
+  } else {
+    list.members.resize(begin);
+  }
+  for (uint32_t i = first; i < list.members.size(); ++i) ++list.tiles[list.members[i]].num_shared;
+  if (list.calls.size() > n_calls) {
+    list.families.push_back({first, static_cast<uint32_t>(list.members.size()), partition});
   }
 }
 
@@ -198,7 +234,7 @@ void attention::split_tiles(tile_list& list) const {
 
 void attention::number_items(tile_list& list) const {
   list.n_items = 0;
-  for (sharers& x : list.shared) {
+  for (family& x : list.calls) {
     x.first_item = list.n_items;
     list.n_items += hp_.n_kv_heads;
   }
@@ -243,11 +279,11 @@ void attention::run_part(const layer_view& v, uint32_t part, const scratch& s) {
 }
 
 void attention::run_shared(const layer_view& v, uint32_t part, const scratch& s) {
-  const sharers& x = *find_item(open_->shared, part);
-  const uint32_t kv_head = part - x.first_item;
-  attend_shared(v, x, kv_head, s);
-  for (uint32_t i = x.first; i < x.end; ++i) {
-    end_partition(v, {&open_->tiles[open_->sharing[i]], kv_head});
+  const family& call = *find_item(open_->calls, part);
+  const uint32_t kv_head = part - call.first_item;
+  attend_shared(v, call, kv_head, s);
+  for (uint32_t i = call.first; i < call.end; ++i) {
+    end_partition(v, {&open_->tiles[open_->members[i]], kv_head});
   }
 }
 
@@ -259,7 +295,8 @@ void attention::end_partition(const layer_view& v, head_tile t) {
   write_out(t, split_partials(t, 0), v.out);
 }
 
-/// The head in the blocks of a partition, and of what is asked for ahead.
+/// Lists the head in the blocks of a partition, and of what is asked for ahead, in
+/// blocks[max_blocks].
 void attention::list_blocks(const layer_view& v, head_tile t, uint32_t partition, attention_args& x,
                             const std::byte** blocks) const {
   const uint32_t first_key = partition * partition_keys;
@@ -273,7 +310,7 @@ void attention::list_blocks(const layer_view& v, head_tile t, uint32_t partition
   }
 }
 
-/// Query of row `row` of a tile.
+/// Query [head_dim] of row `row` of a tile.
 const float* attention::query_of(const layer_view& v, head_tile t, uint32_t row) const {
   const uint32_t g = group(), head = t.kv_head * g + row % g;
   return v.q + (t.of->first_row + row / g) * v.q_stride + size_t{head} * hp_.head_dim;
@@ -304,14 +341,14 @@ void attention::attend_partition(const layer_view& v, head_tile t, uint32_t part
   }
 }
 
-void attention::attend_shared(const layer_view& v, const sharers& x, uint32_t kv_head,
+void attention::attend_shared(const layer_view& v, const family& call, uint32_t kv_head,
                               const scratch& s) const {
   const auto tile_at = [&](uint32_t i) {
-    return head_tile{&open_->tiles[open_->sharing[i]], kv_head};
+    return head_tile{&open_->tiles[open_->members[i]], kv_head};
   };
   attention_args a{};
   const std::byte* blocks[max_blocks];
-  list_blocks(v, tile_at(x.first), x.partition, a, blocks);
+  list_blocks(v, tile_at(call.first), call.partition, a, blocks);
   a.scores = s.scores;
   a.factors = s.factors;
   a.out = s.fresh;
@@ -320,16 +357,16 @@ void attention::attend_shared(const layer_view& v, const sharers& x, uint32_t kv
   std::fill_n(n_keys, max_chunk_rows, partition_keys);
   a.q = q;
   a.n_keys = n_keys;
-  for (uint32_t i = x.first; i < x.end; ++i) {
+  for (uint32_t i = call.first; i < call.end; ++i) {
     const head_tile t = tile_at(i);
     for (uint32_t row = 0; row < rows_of(*t.of); ++row) q[a.rows++] = query_of(v, t, row);
   }
   kv_kernels_.attend(a);
   const float* partials = s.fresh;
-  for (uint32_t i = x.first; i < x.end; ++i) {
+  for (uint32_t i = call.first; i < call.end; ++i) {
     const head_tile t = tile_at(i);
     const size_t n = size_t{rows_of(*t.of)} * partial_floats();
-    std::copy_n(partials, n, split_partials(t, x.partition));
+    std::copy_n(partials, n, split_partials(t, call.partition));
     partials += n;
   }
 }

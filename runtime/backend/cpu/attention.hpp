@@ -20,7 +20,8 @@ namespace llmos::cpu {
 /// each partition's softmax is computed on its own and partitions are joined in ascending order,
 /// so the result does not depend on who computes what. When a step has few tiles (decoding),
 /// partitions become items of their own, and whoever finishes the last of a tile joins them. A
-/// partition that several sequences hold in the same blocks is read once for a number of them.
+/// partition that several sequences hold in the same blocks is read once for as many of them as a
+/// kernel call takes rows: sums are the same, row by row.
 class attention {
 public:
   /// Bytes of scratch memory that `make` reserves.
@@ -64,11 +65,10 @@ private:
     size_t partials = 0;      ///< Where its partials begin in split_memory_, when split.
     uint32_t num_shared = 0;  ///< Leading partitions that are computed with others'.
   };
-  /// Split tiles `sharing[first, end)` whose rows are computed at once with one partition, which
-  /// all hold in the same blocks. Its items: KV heads.
-  struct sharers {
+  /// Tiles `members[first, end)` of a list, which all hold a partition in the same blocks.
+  struct family {
     uint32_t first, end, partition;
-    uint32_t first_item = 0;
+    uint32_t first_item = 0;  ///< Of a call: one item for each KV head.
   };
   /// A tile seen by one KV head, whose rows are (query, query head of the KV head).
   struct head_tile {
@@ -85,16 +85,18 @@ private:
 
   attention(const kernel_table& kernels, const hyperparameters& hp, const backend_limits& limits,
             uint32_t n_workers);
+  void reserve();
 
   /// The tiles of a layer and the items they make.
   struct tile_list {
     // Capacity for the largest step.
     std::vector<tile> tiles;
-    std::vector<uint32_t> sharing;  ///< Tiles by number: those that may share, then as they do.
-    std::vector<sharers> shared;
+    std::vector<uint32_t> members;  ///< Tiles by number: those that may share, then of families.
+    std::vector<family> families;   ///< As large as they are.
+    std::vector<family> calls;      ///< Parts of families whose rows are computed at once.
     uint32_t n_items = 0;
-    uint32_t first_own_item = 0;  ///< After those of `shared`.
-    size_t split_floats = 0;      ///< Of split_memory_.
+    uint32_t first_own_item = 0;  ///< After those of `calls`.
+    size_t split_used = 0;        ///< Floats of split_memory_.
     bool any_split = false;
   };
 
@@ -118,12 +120,14 @@ private:
 
   void add_tiles(const sequence_rows& seq);
   void keep_for_logits(std::span<const uint32_t> logit_rows);
-  uint32_t max_sharing_rows() const { return std::min(kernels_.max_attention_rows, max_rows()); }
+  uint32_t max_call_rows() const { return std::min(kernels_.max_attention_rows, max_rows()); }
   bool can_share(const tile& t, uint32_t partition) const;
   bool same_blocks(const tile& a, const tile& b, uint32_t partition) const;
   bool split(tile_list& list, tile& t) const;
   void share_partitions(tile_list& list) const;
-  void share_partition(tile_list& list, uint32_t first, uint32_t end, uint32_t partition) const;
+  void find_families(tile_list& list, family among) const;
+  void keep_with_memory(tile_list& list, uint32_t first) const;
+  void add_calls(tile_list& list, uint32_t first, uint32_t partition) const;
   void split_tiles(tile_list& list) const;
   void number_items(tile_list& list) const;
 
@@ -135,7 +139,7 @@ private:
   const float* query_of(const layer_view& v, head_tile t, uint32_t row) const;
   void attend_partition(const layer_view& v, head_tile t, uint32_t partition, const scratch& s,
                         float* partials) const;
-  void attend_shared(const layer_view& v, const sharers& x, uint32_t kv_head,
+  void attend_shared(const layer_view& v, const family& call, uint32_t kv_head,
                      const scratch& s) const;
   void attend_all(const layer_view& v, head_tile t, const scratch& s) const;
   void join_split(head_tile t) const;

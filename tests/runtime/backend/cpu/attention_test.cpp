@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <numeric>
@@ -11,6 +12,7 @@
 #include "runtime/backend/cpu/dispatch.hpp"
 #include "runtime/backend/reference/ops.hpp"
 #include "runtime/base/half.hpp"
+#include "tests/support/allocation_meter.hpp"
 #include "tests/support/splitmix64.hpp"
 
 using namespace llmos;
@@ -103,47 +105,101 @@ std::vector<float> run_chunks(const setup& s, const inputs& in, uint32_t chunk) 
   return out;
 }
 
-/// What one step of several sequences gives, and the items that it takes.
-struct step_result {
-  std::vector<float> out;
-  uint32_t n_items;
-};
+/// Sequences that begin alike: all up to position 256, those of kinds 0 and 2 up to 496.
+constexpr uint32_t kind_of[] = {0, 1, 0, 2, 1, 0, 2, 1};
+constexpr uint32_t end_of[] = {530, 529, 513, 520, 524, 530, 515, 518};
+constexpr uint32_t n_sequences = std::size(kind_of);
 
-/// One step of sequences of the same tokens, in which each has its last n rows, below `ends`. All
-/// hold the first partition in the same blocks; of the second there are two copies, of which the
-/// last two sequences have the second; the rest is each one's own.
-step_result run_sharing(const setup& s, const inputs& in, std::span<const uint32_t> ends,
-                        uint32_t n) {
-  constexpr uint32_t per_partition = cpu::partition_keys / 16;
-  const auto count = static_cast<uint32_t>(ends.size());
-  const hyperparameters hp = hp_of(s);
-  backend_limits limits = limits_of(s);
-  limits.num_blocks = per_partition * (3 + count);
-  auto pool = cpu::kv_pool::make(hp, limits).value();
-  std::memset(pool.head(0, 0, 0), 0xff, pool.size_bytes());
-  const uint32_t q_width = s.n_heads * s.head_dim;
-  std::vector<std::vector<block_id>> blocks(count);
-  std::vector<sequence_rows> seqs;
-  std::vector<float> q;
-  for (uint32_t i = 0; i < count; ++i) {
-    for (const uint32_t area : {0u, i + 2 < count ? 1u : 2u, 3 + i}) {
-      for (uint32_t b = 0; b < per_partition; ++b) blocks[i].push_back(area * per_partition + b);
+/// What sequences of each kind hold.
+std::vector<inputs> inputs_of_kinds(const setup& s) {
+  std::vector<inputs> out(3, inputs(s));
+  const size_t width = size_t{s.n_kv_heads} * s.head_dim;
+  for (const auto& [kind, first] : {std::pair{1u, 256u}, {2u, 496u}}) {
+    for (size_t i = first * width; i < 512 * width; ++i) {
+      out[kind].k[i] *= -0.5f;
+      out[kind].v[i] += 1.0f;
     }
-    append(s, in, 0, ends[i], blocks[i], pool);
-    seqs.push_back({i * n, n, ends[i] - n, blocks[i]});
-    const auto first = in.q.begin() + (ends[i] - n) * q_width;
-    q.insert(q.end(), first, first + n * q_width);
   }
-  auto workers = cpu::team::make(s.n_workers).value();
-  auto attention = cpu::attention::make(*s.kernels, hp, limits, s.n_workers).value();
-  std::vector<float> out(q.size());
-  attention->plan({{}, seqs, {}});
-  const cpu::attention::layer_view view{layer, pool, q.data(), q_width, out.data()};
-  const uint32_t n_items = attention->open(false);
-  workers->for_each(n_items,
-                    [&](uint32_t item, uint32_t worker) { attention->run(view, item, worker); });
-  return {out, n_items};
+  return out;
 }
+
+/// A step in which each of them has its last n rows below end_of.
+struct step_of_many {
+  setup s;
+  uint32_t n;
+  bool in_same_blocks;  ///< What is alike stands in the same blocks.
+  uint32_t n_wanted;    ///< The last so many have logits: the last layer leaves out the others.
+
+  std::vector<float> out = {};
+  uint32_t n_items = 0;
+  size_t n_allocations = 0;
+
+  std::vector<block_id> blocks(uint32_t i) const {
+    const uint32_t per_area = cpu::partition_keys / s.block_tokens;
+    const uint32_t second = kind_of[i] == 1 ? 2 : 1, own = in_same_blocks ? 4 + i : 3 * i;
+    std::vector<block_id> out;
+    for (const uint32_t area :
+         in_same_blocks ? std::array{0u, second, own} : std::array{own, own + 1, own + 2}) {
+      for (uint32_t b = 0; b < per_area; ++b) out.push_back(area * per_area + b);
+    }
+    if (in_same_blocks && kind_of[i] == 2) out[2 * per_area - 1] = 4 * per_area - 1;
+    return out;
+  }
+
+  void run(const std::vector<inputs>& in) {
+    const hyperparameters hp = hp_of(s);
+    backend_limits limits = limits_of(s);
+    limits.num_blocks = cpu::partition_keys / s.block_tokens * 3 * n_sequences;
+    auto pool = cpu::kv_pool::make(hp, limits).value();
+    std::memset(pool.head(0, 0, 0), 0xff, pool.size_bytes());
+    const uint32_t q_width = s.n_heads * s.head_dim;
+    std::vector<std::vector<block_id>> tables;
+    std::vector<sequence_rows> seqs;
+    std::vector<uint32_t> logit_rows;
+    std::vector<float> q;
+    for (uint32_t i = 0; i < n_sequences; ++i) {
+      tables.push_back(blocks(i));
+      append(s, in[kind_of[i]], 0, end_of[i], tables[i], pool);
+      const auto first = in[0].q.begin() + (end_of[i] - n) * q_width;
+      q.insert(q.end(), first, first + n * q_width);
+      if (i + n_wanted >= n_sequences) logit_rows.push_back(i * n);
+    }
+    for (uint32_t i = 0; i < n_sequences; ++i) {
+      seqs.push_back({i * n, n, end_of[i] - n, tables[i]});
+    }
+    auto workers = cpu::team::make(s.n_workers).value();
+    auto attention = cpu::attention::make(*s.kernels, hp, limits, s.n_workers).value();
+    out.assign(q.size(), 0.0f);
+    {
+      const test::allocation_meter meter;
+      attention->plan({{}, seqs, logit_rows});
+      n_allocations = meter.count();
+    }
+    const cpu::attention::layer_view view{layer, pool, q.data(), q_width, out.data()};
+    n_items = attention->open(n_wanted < n_sequences);
+    workers->for_each(n_items,
+                      [&](uint32_t item, uint32_t worker) { attention->run(view, item, worker); });
+  }
+
+  /// Calls for `n` tiles that share a partition, and how many of the tiles those hold.
+  std::pair<uint32_t, uint32_t> calls_for(uint32_t tiles) const {
+    const uint32_t group = s.n_heads / s.n_kv_heads;
+    const uint32_t most = std::min(s.kernels->max_attention_rows, 8 * group) / group;
+    if (most < 2 || tiles < 2) return {0, 0};
+    const bool is_left = most == 2 && tiles % 2 == 1;
+    return {(tiles - (is_left ? 1 : 0) + most - 1) / most, tiles - (is_left ? 1 : 0)};
+  }
+  /// Items of a step of single rows that all are wanted.
+  uint32_t expected_items() const {
+    const auto [calls, sharing] = calls_for(n_sequences);
+    if (!in_same_blocks || calls == 0) return n_sequences * s.n_kv_heads;
+    uint32_t items = calls + 3 * n_sequences - sharing;
+    for (const uint32_t tiles : {3u, 3u, 2u}) {
+      items += calls_for(tiles).first - calls_for(tiles).second;
+    }
+    return items * s.n_kv_heads;
+  }
+};
 
 /// Heads as the cache keeps them.
 std::vector<float> as_kept(kv_type kv, uint32_t head_dim, std::vector<float> heads) {
@@ -306,34 +362,46 @@ TEST_SUITE("runtime.backend.cpu.attention") {
   }
 
   TEST_CASE("partitions that sequences share are computed together, to the same bits") {
-    constexpr uint32_t ends[] = {530, 529, 513, 520, 524, 530};
     for (const kv_type kv : kv_types) {
-      const setup base{.kv = kv};
-      const inputs in(base);
-      const auto alone = run_chunks(base, in, context);
-      const size_t width = size_t{base.n_heads} * base.head_dim;
-      for (const cpu::kernel_table* kernels : cpu::available_kernels()) {
-        for (const uint32_t n_workers : {1u, 3u}) {
-          for (const uint32_t n :
-               {1u, 2u, 5u}) {  // 3 query heads: 5 rows fill a call by themselves
-            CAPTURE(name_of(kv));
-            CAPTURE(kernels->name);
-            CAPTURE(n_workers);
-            CAPTURE(n);
-            setup s = base;
-            s.kernels = kernels;
-            s.n_workers = n_workers;
-            const auto got = run_sharing(s, in, ends, n);
-            std::vector<float> want;
-            for (const uint32_t end : ends) {
-              const auto first = alone.begin() + static_cast<ptrdiff_t>((end - n) * width);
-              want.insert(want.end(), first, first + static_cast<ptrdiff_t>(n * width));
-            }
-            CHECK(same_bits(got.out, want));
-            // Twelve rows are four sequences: 4 and 2 of them in either partition, for each of two
-            // KV heads, then six times the last partition.
-            if (kernels->max_attention_rows == 12 && n == 1) CHECK(got.n_items == (4 + 6) * 2);
+      for (const uint32_t group : {1u, 3u}) {
+        const setup base{.n_heads = 2 * group, .kv = kv};
+        const auto in = inputs_of_kinds(base);
+        std::vector<std::vector<float>> alone;
+        for (const inputs& x : in) alone.push_back(run_chunks(base, x, context));
+        const size_t width = size_t{base.n_heads} * base.head_dim;
+        const auto check = [&](step_of_many step) {
+          CAPTURE(name_of(kv));
+          CAPTURE(group);
+          CAPTURE(step.s.kernels->name);
+          CAPTURE(step.s.block_tokens);
+          CAPTURE(step.n);
+          CAPTURE(step.in_same_blocks);
+          CAPTURE(step.n_wanted);
+          step.run(in);
+          for (uint32_t i = n_sequences - step.n_wanted; i < n_sequences; ++i) {
+            CAPTURE(i);
+            const float* want = alone[kind_of[i]].data() + (end_of[i] - step.n) * width;
+            const float* got = step.out.data() + i * step.n * width;
+            CHECK(std::memcmp(got, want, step.n * width * sizeof(float)) == 0);
           }
+          CHECK(step.n_allocations == 0);
+          if (step.n == 1 && step.s.n_workers == 1 && step.n_wanted == n_sequences) {
+            CHECK(step.n_items == step.expected_items());
+          }
+        };
+        for (const cpu::kernel_table* kernels : cpu::available_kernels()) {
+          setup s = base;
+          s.kernels = kernels;
+          check({s, 1, true, n_sequences});
+          check({s, 1, false, n_sequences});
+          check({s, 1, true, 5});
+          check({s, 2, true, n_sequences});
+          s.n_workers = 3;
+          check({s, 5, true, n_sequences});
+          s.block_tokens = 64;
+          check({s, 1, true, n_sequences});
+          s.block_tokens = 256;
+          check({s, 1, true, n_sequences});
         }
       }
     }
