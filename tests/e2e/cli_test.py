@@ -621,6 +621,10 @@ class Files(Case):
         self.assertEqual([x["what"] for x in rows], ["streams", "shared", "known"])
         for row in rows:
             self.assertGreater(row["token_gap_ms"]["max"], 0)
+        streams, shared, known = (row["cached_tokens"] for row in rows)
+        self.assertLess(streams, 16 * 64)  # the template
+        self.assertLess(streams, shared)
+        self.assertLess(shared, known)
 
     def test_bench_prints_a_row_as_soon_as_it_is_measured(self):
         # The requests do not fit this node's context: what was measured before is there.

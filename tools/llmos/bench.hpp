@@ -50,7 +50,8 @@ struct bench_row {
   std::optional<bench_latency> first_token{};
   std::optional<bench_latency> token_gap{};  ///< From one token of a request to its next.
   std::optional<step_costs> step{};
-  std::optional<double> ratio{};  ///< To the row before, median over repeats.
+  std::optional<uint64_t> num_cached{};  ///< Prompt tokens of a repeat that were cached.
+  std::optional<double> ratio{};         ///< To the row before, median over repeats.
 
   double median() const;
 };

@@ -120,13 +120,18 @@ batch_job make_prompts(const bench_options& o, uint32_t n, uint32_t round) {
   return job;
 }
 
+/// The words that the chats of a round have in common.
+std::string common_words(const load& x, uint32_t round) {
+  return x.shared_words == 0 ? "" : words(x.shared_words, round * 100) + ' ';
+}
+
 /// The chats of `x` before those of a round, with words of their own.
 batch_job make_earlier(const bench_options& o, const load& x, uint32_t round) {
   batch_job job;
   job.concurrency = x.num_chats;
   for (uint32_t i = 0; i < x.num_chats; ++i) {
     const auto own = words(x.own_words, round * 100 + 50 + i);
-    job.items.push_back(make_chat(o, words(x.shared_words, round * 100) + ' ' + own, 1));
+    job.items.push_back(make_chat(o, common_words(x, round) + own, 1));
   }
   return job;
 }
@@ -134,8 +139,7 @@ batch_job make_earlier(const bench_options& o, const load& x, uint32_t round) {
 batch_job make_load(const bench_options& o, const load& x, uint32_t round) {
   batch_job job;
   job.concurrency = x.num_chats;
-  auto common = words(x.shared_words, round * 100);
-  if (!common.empty()) common += ' ';
+  const auto common = common_words(x, round);
   for (uint32_t i = 0; i < x.num_chats; ++i) {
     const auto own = words(x.own_words, round * 100 + i + 1);
     job.items.push_back(make_chat(o, common + own, x.new_tokens));
@@ -233,8 +237,10 @@ result<bench_row> measure(node& system, const bench_options& o, std::string what
     steps.add(after, 1);
     steps.add(before, -1);
     row.num_tokens = 0;
+    row.num_cached = 0;
     for (const auto& u : done.usages) {
       row.num_tokens += u.completion_tokens;
+      *row.num_cached += u.cached_tokens;
       first_token_ms.push_back(static_cast<double>(u.first_token_us) / 1000);
       token_gaps.merge(u.token_gaps);
     }

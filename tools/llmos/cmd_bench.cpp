@@ -80,6 +80,7 @@ std::string json(const bench_report& r, uint32_t repeats) {
     if (row.first_token) x["first_token_ms"] = to_json(*row.first_token);
     if (row.token_gap) x["token_gap_ms"] = to_json(*row.token_gap);
     if (row.step) x["step_us"] = to_json(*row.step);
+    if (row.num_cached) x["cached_tokens"] = *row.num_cached;
     if (row.ratio) x["ratio"] = *row.ratio;
     rows.push_back(std::move(x));
   }
@@ -171,8 +172,7 @@ void add_bench(command_line& line) {
         "Examples:\n"
         "  llmos bench\n"
         "  llmos bench --prompt-tokens 2048 --depths 1024,4096 --concurrent 1,8 --json\n"
-        "  llmos bench --rows streams,shared,cached     # 16 at once; with a common or known "
-        "prefix\n"
+        "  llmos bench --rows streams,shared,known      # 16 at once; a common prefix; a seen one\n"
         "  llmos bench --rows copy,plain                # speculation off and on\n"
         "  llmos --set engine.threads=1 bench");
   };
