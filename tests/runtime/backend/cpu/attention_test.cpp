@@ -167,14 +167,14 @@ struct step_of_many {
     for (uint32_t i = 0; i < n_sequences; ++i) {
       seqs.push_back({i * n, n, end_of[i] - n, tables[i]});
     }
-    auto workers = cpu::team::make(s.n_workers).value();
     auto attention = cpu::attention::make(*s.kernels, hp, limits, s.n_workers).value();
     out.assign(q.size(), 0.0f);
     {
-      const test::allocation_meter meter;
+      const test::allocation_meter meter;  // threads that begin would be counted
       attention->plan({{}, seqs, logit_rows});
       n_allocations = meter.count();
     }
+    auto workers = cpu::team::make(s.n_workers).value();
     const cpu::attention::layer_view view{layer, pool, q.data(), q_width, out.data()};
     n_items = attention->open(n_wanted < n_sequences);
     workers->for_each(n_items,
