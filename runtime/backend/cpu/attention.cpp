@@ -16,14 +16,6 @@ constexpr uint32_t max_blocks = (partition_keys + ahead_keys) / 16;
 /// With this many items for each worker no tile needs to be split.
 constexpr uint32_t items_per_worker = 4;
 
-/// Whose items `item` is among.
-template <class T>
-auto find_item(const std::vector<T>& all, uint32_t item) {
-  return std::upper_bound(all.begin(), all.end(), item,
-                          [](uint32_t i, const T& x) { return i < x.first_item; }) -
-         1;
-}
-
 }  // namespace
 
 attention::attention(const kernel_table& kernels, const hyperparameters& hp,
@@ -233,12 +225,7 @@ void attention::split_tiles(tile_list& list) const {
 }
 
 void attention::number_items(tile_list& list) const {
-  list.n_items = 0;
-  for (family& x : list.calls) {
-    x.first_item = list.n_items;
-    list.n_items += hp_.n_kv_heads;
-  }
-  list.first_own_item = list.n_items;
+  list.n_items = static_cast<uint32_t>(list.calls.size()) * hp_.n_kv_heads;
   for (tile& t : list.tiles) {
     t.first_item = list.n_items;
     list.n_items += hp_.n_kv_heads * (t.is_split ? partitions_of(t) - t.num_shared : 1);
@@ -263,8 +250,11 @@ void attention::run(const layer_view& v, uint32_t item, uint32_t worker) {
 }
 
 void attention::run_part(const layer_view& v, uint32_t part, const scratch& s) {
-  if (part < open_->first_own_item) return run_shared(v, part, s);
-  const tile& t = *find_item(open_->tiles, part);
+  if (part / hp_.n_kv_heads < open_->calls.size()) return run_shared(v, part, s);
+  const std::vector<tile>& tiles = open_->tiles;
+  const auto after = std::upper_bound(tiles.begin(), tiles.end(), part,
+                                      [](uint32_t i, const tile& t) { return i < t.first_item; });
+  const tile& t = *(after - 1);
   const uint32_t i = part - t.first_item;
   if (!t.is_split) {
     const head_tile ht{&t, i};
@@ -279,8 +269,8 @@ void attention::run_part(const layer_view& v, uint32_t part, const scratch& s) {
 }
 
 void attention::run_shared(const layer_view& v, uint32_t part, const scratch& s) {
-  const family& call = *find_item(open_->calls, part);
-  const uint32_t kv_head = part - call.first_item;
+  const family& call = open_->calls[part / hp_.n_kv_heads];
+  const uint32_t kv_head = part % hp_.n_kv_heads;
   attend_shared(v, call, kv_head, s);
   for (uint32_t i = call.first; i < call.end; ++i) {
     end_partition(v, {&open_->tiles[open_->members[i]], kv_head});
@@ -295,19 +285,23 @@ void attention::end_partition(const layer_view& v, head_tile t) {
   write_out(t, split_partials(t, 0), v.out);
 }
 
-/// Lists the head in the blocks of a partition, and of what is asked for ahead, in
-/// blocks[max_blocks].
-void attention::list_blocks(const layer_view& v, head_tile t, uint32_t partition, attention_args& x,
-                            const std::byte** blocks) const {
+/// All but rows and where they go: the head in the blocks of a partition, and of what is asked for
+/// ahead, is listed in blocks[max_blocks].
+attention_args attention::args_for(const layer_view& v, head_tile t, uint32_t partition,
+                                   const scratch& s, const std::byte** blocks) const {
   const uint32_t first_key = partition * partition_keys;
   const uint32_t end =
       std::min(first_key + partition_keys + ahead_keys, t.of->first_pos + t.of->n_queries);
+  attention_args x{};
   x.layout = &v.pool.layout();
   x.blocks = blocks;
+  x.scores = s.scores;
+  x.factors = s.factors;
   for (uint32_t key = first_key; key < end; key += limits_.block_tokens) {
     const block_id block = t.of->seq->blocks[key / limits_.block_tokens];
     blocks[x.n_blocks++] = v.pool.head(block, v.layer, t.kv_head);
   }
+  return x;
 }
 
 /// Query [head_dim] of row `row` of a tile.
@@ -319,11 +313,8 @@ const float* attention::query_of(const layer_view& v, head_tile t, uint32_t row)
 void attention::attend_partition(const layer_view& v, head_tile t, uint32_t partition,
                                  const scratch& s, float* partials) const {
   const uint32_t n_rows = rows_of(*t.of), first_key = partition * partition_keys;
-  attention_args x{};
   const std::byte* blocks[max_blocks];
-  list_blocks(v, t, partition, x, blocks);
-  x.scores = s.scores;
-  x.factors = s.factors;
+  attention_args x = args_for(v, t, partition, s, blocks);
   x.out = partials;
   const float* q[max_chunk_rows];
   uint32_t n_keys[max_chunk_rows];
@@ -346,11 +337,8 @@ void attention::attend_shared(const layer_view& v, const family& call, uint32_t 
   const auto tile_at = [&](uint32_t i) {
     return head_tile{&open_->tiles[open_->members[i]], kv_head};
   };
-  attention_args a{};
   const std::byte* blocks[max_blocks];
-  list_blocks(v, tile_at(call.first), call.partition, a, blocks);
-  a.scores = s.scores;
-  a.factors = s.factors;
+  attention_args a = args_for(v, tile_at(call.first), call.partition, s, blocks);
   a.out = s.fresh;
   const float* q[max_chunk_rows];
   uint32_t n_keys[max_chunk_rows];

@@ -68,7 +68,6 @@ private:
   /// Tiles `members[first, end)` of a list, which all hold a partition in the same blocks.
   struct family {
     uint32_t first, end, partition;
-    uint32_t first_item = 0;  ///< Of a call: one item for each KV head.
   };
   /// A tile seen by one KV head, whose rows are (query, query head of the KV head).
   struct head_tile {
@@ -93,10 +92,11 @@ private:
     std::vector<tile> tiles;
     std::vector<uint32_t> members;  ///< Tiles by number: those that may share, then of families.
     std::vector<family> families;   ///< As large as they are.
-    std::vector<family> calls;      ///< Parts of families whose rows are computed at once.
+    /// Parts of families whose rows are computed at once. Their items, one for each KV head, come
+    /// before those of the tiles.
+    std::vector<family> calls;
     uint32_t n_items = 0;
-    uint32_t first_own_item = 0;  ///< After those of `calls`.
-    size_t split_used = 0;        ///< Floats of split_memory_.
+    size_t split_used = 0;  ///< Floats of split_memory_.
     bool any_split = false;
   };
 
@@ -134,8 +134,8 @@ private:
   void run_part(const layer_view& v, uint32_t part, const scratch& s);
   void run_shared(const layer_view& v, uint32_t part, const scratch& s);
   void end_partition(const layer_view& v, head_tile t);
-  void list_blocks(const layer_view& v, head_tile t, uint32_t partition, attention_args& x,
-                   const std::byte** blocks) const;
+  attention_args args_for(const layer_view& v, head_tile t, uint32_t partition, const scratch& s,
+                          const std::byte** blocks) const;
   const float* query_of(const layer_view& v, head_tile t, uint32_t row) const;
   void attend_partition(const layer_view& v, head_tile t, uint32_t partition, const scratch& s,
                         float* partials) const;

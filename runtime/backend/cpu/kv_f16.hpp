@@ -106,6 +106,13 @@ inline void value_columns(const attention_args& x, uint32_t d, size_t out_stride
   }
 }
 
+/// Scores of the groups from `group` on: G at once while there are as many, then half of that each.
+template <uint32_t R, uint32_t G>
+inline void score_all(const attention_args& x, const float* q, uint32_t group, uint32_t n_groups) {
+  for (; group + G <= n_groups; group += G) score_groups<R, G>(x, q, group);
+  if constexpr (G > 1) score_all<R, G / 2>(x, q, group, n_groups);
+}
+
 struct f16_kv {
   static void append_k(const float* k, const kv_layout& layout, uint32_t slot, std::byte* head) {
     auto* column = reinterpret_cast<uint16_t*>(head) + slot;
@@ -128,16 +135,9 @@ struct f16_kv {
 
   template <uint32_t R>
   static void scores(const attention_args& x) {
-    constexpr uint32_t G = power_of_two(score_vectors / R, 4);
-    const uint32_t n_groups = (x.n_keys[R - 1] + 15) / 16;
     auto* q = reinterpret_cast<float*>(x.factors);
     place_queries<R>(x, q);
-    uint32_t group = 0;
-    for (; group + G <= n_groups; group += G) score_groups<R, G>(x, q, group);
-    if constexpr (G == 4) {  // one group alone waits for its own sums
-      if (group + 2 <= n_groups) score_groups<R, 2>(x, q, group), group += 2;
-    }
-    for (; group < n_groups; ++group) score_groups<R, 1>(x, q, group);
+    score_all<R, power_of_two(score_vectors / R, 4)>(x, q, 0, (x.n_keys[R - 1] + 15) / 16);
   }
 
   template <uint32_t R>
