@@ -27,6 +27,11 @@ std::string describe(const loaded_model& m) {
          std::to_string(hp.n_embd) + ", context " + std::to_string(hp.n_ctx_train);
 }
 
+/// Of what an engine takes nothing is the host's where it is on a device of its own.
+uint64_t of_host(bool on_device, uint64_t bytes) {
+  return on_device ? 0 : bytes;
+}
+
 }  // namespace
 
 /// The file that is meant. One that was removed while its engine runs is still known by its engine.
@@ -86,7 +91,7 @@ void models_state::start_engine(const std::string& key, uint64_t load, const loa
   if (!plan) return load_failed(key, load, plan.error());
   if (!plan->note.empty()) spdlog::warn("{}: {}", printable_path(mine->name), plan->note);
   mine->state = entry::phase::starting;
-  mine->promised_bytes = plan->on_device ? 0 : plan->memory.total();
+  mine->promised_bytes = of_host(plan->on_device, plan->memory.total());
   self->request(host, load_timeout, atom::load_v, key, m, *plan)
       .then(
           [this, key, load](const engine_handles& e) {
@@ -111,14 +116,9 @@ uint64_t models_state::promised_bytes() const {
   return sum;
 }
 
-/// Of a device's memory nothing is the host's.
-uint64_t models_state::promise_of(const engine_handles& e, uint64_t bytes) {
-  return e.on_device ? 0 : bytes;
-}
-
 void models_state::set_engine(entry& mine, const engine_handles& e) {
   mine.state = entry::phase::loaded;
-  mine.promised_bytes = promise_of(e, e.memory.kv_bytes);
+  mine.promised_bytes = of_host(e.on_device, e.memory.kv_bytes);
   mine.name = e.model;
   mine.model = e.loaded;
   mine.on_device = e.on_device;
@@ -132,7 +132,7 @@ void models_state::scheduler_down(const caf::down_msg& d) {
   for (auto& [key, e] : entries_) {
     if (!e.engine.scheduler || e.engine.scheduler.address() != d.source) continue;
     e.state = entry::phase::restarting;
-    e.promised_bytes = promise_of(e.engine, e.engine.memory.total());
+    e.promised_bytes = of_host(e.on_device, e.engine.memory.total());
     e.engine = {};
   }
 }

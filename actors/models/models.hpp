@@ -52,7 +52,6 @@ private:
   void start_engine(const std::string& key, uint64_t load, const loaded_model_ptr& m,
                     const std::string& backend);
   uint64_t promised_bytes() const;
-  static uint64_t promise_of(const engine_handles& e, uint64_t bytes);
   void set_engine(entry& mine, const engine_handles& e);
   void load_failed(const std::string& key, uint64_t load, const failure& why);
   void drop(const std::string& key, const failure& why);
