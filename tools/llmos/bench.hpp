@@ -21,7 +21,7 @@ struct bench_options {
   std::vector<uint32_t> concurrent = {1, 4, 16};
   uint32_t repeats = 3;
   /// Of `prefill`, `decode`, `depth` (straight on the backend), `concurrent`, `streams`, `shared`,
-  /// `mixed`, `cached`, `copy` and `plain` (through the whole system).
+  /// `known`, `mixed`, `cached`, `copy` and `plain` (through the whole system).
   std::vector<std::string> rows = {"prefill", "decode", "depth", "concurrent"};
 
   bool wants(std::string_view row) const;
@@ -74,6 +74,7 @@ result<void> bench_backend(const bench_options& o, const node_config& config,
 ///   concurrent   o.concurrent requests at once, short prompts, o.decode_tokens new tokens each
 ///   streams      16 chats of 150 words, 128 new tokens each
 ///   shared       16 chats with 600 words in common and 20 of their own, 32 new tokens each
+///   known        the same after 16 other chats with those words in common
 ///   mixed        8 chats of 40 words, 256 new tokens each, while a prompt of 4,000 words comes in;
 ///                token gaps are those of the chats
 ///   cached       a chat of 600 + 20 words: cold; with the 600 in the prefix cache; and one of 20

@@ -120,36 +120,35 @@ batch_job make_prompts(const bench_options& o, uint32_t n, uint32_t round) {
   return job;
 }
 
-/// The words that the chats of a round have in common.
-std::string common_words(const load& x, uint32_t round) {
-  return x.shared_words == 0 ? "" : words(x.shared_words, round * 100) + ' ';
-}
+/// What is measured, and what runs unseen before it.
+struct round_jobs {
+  batch_job measured;
+  batch_job before = {};
+};
 
-/// The chats of `x` before those of a round, with words of their own.
-batch_job make_earlier(const bench_options& o, const load& x, uint32_t round) {
+/// The chats of a round, whose own words are those of the seeds from `first_seed` on.
+batch_job make_chats(const bench_options& o, const load& x, uint32_t round, uint32_t first_seed,
+                     uint32_t new_tokens) {
   batch_job job;
   job.concurrency = x.num_chats;
+  auto common = words(x.shared_words, round * 100);
+  if (!common.empty()) common += ' ';
   for (uint32_t i = 0; i < x.num_chats; ++i) {
-    const auto own = words(x.own_words, round * 100 + 50 + i);
-    job.items.push_back(make_chat(o, common_words(x, round) + own, 1));
+    job.items.push_back(make_chat(o, common + words(x.own_words, first_seed + i), new_tokens));
   }
   return job;
 }
 
-batch_job make_load(const bench_options& o, const load& x, uint32_t round) {
-  batch_job job;
-  job.concurrency = x.num_chats;
-  const auto common = common_words(x, round);
-  for (uint32_t i = 0; i < x.num_chats; ++i) {
-    const auto own = words(x.own_words, round * 100 + i + 1);
-    job.items.push_back(make_chat(o, common + own, x.new_tokens));
-  }
+round_jobs make_load(const bench_options& o, const load& x, uint32_t round) {
+  const uint32_t seed = round * 100 + 1;
+  round_jobs out{make_chats(o, x, round, seed, x.new_tokens)};
+  if (x.known) out.before = make_chats(o, x, round, seed + x.num_chats, 1);
   if (x.late_words > 0) {
-    const auto late = words(x.late_words, round * 100 + x.num_chats + 1);
-    job.items.push_back(make_chat(o, late, 1));
-    ++job.concurrency;
+    const auto late = words(x.late_words, seed + x.num_chats);
+    out.measured.items.push_back(make_chat(o, late, 1));
+    ++out.measured.concurrency;
   }
-  return job;
+  return out;
 }
 
 /// Microseconds of the engine's steps, by their histograms.
@@ -219,19 +218,18 @@ std::optional<bench_latency> latency_of(const latency_histogram& x) {
   return bench_latency{x.quantile(0.5) * 1000, x.quantile(0.99) * 1000, x.max() * 1000};
 }
 
-/// `make` gives the job of a round; before it the one of `prepare`, if it has items, runs unseen.
-/// The first round loads the model and warms up.
-template <class Prepare, class Make>
-result<bench_row> measure(node& system, const bench_options& o, std::string what, Prepare prepare,
-                          Make make) {
+/// `make` gives the jobs of a round. The first round loads the model and warms up.
+template <class Make>
+result<bench_row> measure(node& system, const bench_options& o, std::string what, Make make) {
   bench_row row{std::move(what), 0, {}};
   std::vector<double> first_token_ms;
   latency_histogram token_gaps;
   step_sums steps;
   for (uint32_t i = 0; i <= o.repeats; ++i) {
-    if (auto job = prepare(); !job.items.empty()) LLMOS_TRY_VOID(run_round(system, std::move(job)));
+    round_jobs jobs = make();
+    if (!jobs.before.items.empty()) LLMOS_TRY_VOID(run_round(system, std::move(jobs.before)));
     LLMOS_TRY(const auto before, sum_steps(system));
-    LLMOS_TRY(const auto done, run_round(system, make()));
+    LLMOS_TRY(const auto done, run_round(system, std::move(jobs.measured)));
     if (i == 0) continue;
     LLMOS_TRY(const auto after, sum_steps(system));
     steps.add(after, 1);
@@ -381,20 +379,15 @@ result<void> bench_node(const bench_options& o, const node_config& config,
   LLMOS_TRY(const auto system, node::start(config));
   uint32_t num_rounds = 0;
   for (const uint32_t n : o.wants("concurrent") ? o.concurrent : std::vector<uint32_t>{}) {
-    LLMOS_TRY(const auto row,
-              measure(
-                  *system, o, std::to_string(n) + " concurrent", [] { return batch_job{}; },
-                  [&] { return make_prompts(o, n, ++num_rounds); }));
+    LLMOS_TRY(const auto row, measure(*system, o, std::to_string(n) + " concurrent", [&] {
+                return round_jobs{make_prompts(o, n, ++num_rounds)};
+              }));
     LLMOS_TRY_VOID(listener.on_row(row));
   }
   for (const auto& x : loads) {
     if (!o.wants(x.name)) continue;
-    const auto prepare = [&] {
-      ++num_rounds;
-      return x.known ? make_earlier(o, x, num_rounds) : batch_job{};
-    };
     LLMOS_TRY(const auto row,
-              measure(*system, o, x.name, prepare, [&] { return make_load(o, x, num_rounds); }));
+              measure(*system, o, x.name, [&] { return make_load(o, x, ++num_rounds); }));
     LLMOS_TRY_VOID(listener.on_row(row));
   }
   if (o.wants("cached")) LLMOS_TRY_VOID(bench_cached(*system, o, listener));
