@@ -605,6 +605,9 @@ class Files(Case):
                           "first token, new part"])
         cold, cached, new_part = (x["tokens"] for x in rows[1:])
         self.assertLess(new_part, min(cold, cached))
+        of_cold, of_cached, of_new = (x["cached_tokens"] for x in rows[1:])
+        self.assertGreater(of_cached, cached / 2)
+        self.assertLess(max(of_cold, of_new), 64)  # the template
         self.refused(2, "nope", "bench", "--rows", "nope")
         how = ["bench", "--rows", "copy,plain", "--repeats", "1"]
         rows = json.loads(self.ok(*how, "--json").stdout)["rows"]

@@ -259,6 +259,7 @@ result<void> add_chat(node& system, const bench_options& o, const std::string& c
   LLMOS_TRY(const auto done, run_round(system, std::move(job)));
   const auto& u = done.usages.front();
   row.num_tokens = u.prompt_tokens;
+  row.num_cached = u.cached_tokens;
   row.tokens_per_s.push_back(u.prompt_tokens * 1e6 / static_cast<double>(u.first_token_us));
   return {};
 }
