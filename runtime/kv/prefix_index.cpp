@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "runtime/base/check.hpp"
 
@@ -83,12 +84,26 @@ std::vector<block_id> prefix_index::erase(block_id b) {
   std::vector<block_id> removed = subtree(b);
   unlink(b);
   for (block_id r : removed) {
-    const auto [begin, end] = by_hash_.equal_range(nodes_[r].hash);
-    by_hash_.erase(std::find_if(begin, end, [r](const auto& e) { return e.second == r; }));
+    forget_hash(r);
     nodes_[r] = {};
   }
   std::ranges::reverse(removed);
   return removed;
+}
+
+void prefix_index::move(block_id from, block_id to) {
+  LLMOS_CHECK(contains(from) && !contains(to));
+  const std::span<const token_id> tokens = tokens_of(from);
+  std::ranges::copy(tokens, tokens_.begin() + static_cast<ptrdiff_t>(to) * block_tokens_);
+  forget_hash(from);
+  by_hash_.emplace(nodes_[from].hash, to);
+  for (block_id c = nodes_[from].first_child; c != none; c = nodes_[c].next_sibling) {
+    nodes_[c].parent = to;
+  }
+  unlink(from);
+  nodes_[to] = std::exchange(nodes_[from], {});
+  nodes_[to].next_sibling = nodes_[to].prev_sibling = none;
+  link(to);
 }
 
 std::optional<block_id> prefix_index::parent(block_id b) const {
@@ -105,6 +120,11 @@ uint64_t prefix_index::hash_of(const place& at, std::span<const token_id> tokens
 
 std::span<const token_id> prefix_index::tokens_of(block_id b) const {
   return std::span(tokens_).subspan(static_cast<size_t>(b) * block_tokens_, block_tokens_);
+}
+
+void prefix_index::forget_hash(block_id b) {
+  const auto [begin, end] = by_hash_.equal_range(nodes_[b].hash);
+  by_hash_.erase(std::find_if(begin, end, [b](const auto& e) { return e.second == b; }));
 }
 
 void prefix_index::link(block_id b) {

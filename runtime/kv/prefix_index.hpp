@@ -56,6 +56,10 @@ public:
   /// REQUIRES: contains(b).
   std::vector<block_id> erase(block_id b);
 
+  /// Block `to` takes the place of `from`, which leaves the index: parent, children and tokens.
+  /// REQUIRES: contains(from), !contains(to).
+  void move(block_id from, block_id to);
+
   bool contains(block_id b) const { return nodes_[b].indexed; }
   /// REQUIRES: contains(b). Nothing for a block at the start of its sequence.
   std::optional<block_id> parent(block_id b) const;
@@ -81,6 +85,7 @@ private:
   };
 
   uint64_t hash_of(const place& at, std::span<const token_id> tokens) const;
+  void forget_hash(block_id b);
   void link(block_id b);
   void unlink(block_id b);
 

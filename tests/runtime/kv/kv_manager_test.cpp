@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <optional>
 #include <random>
 
 #include "tests/runtime/kv/naive_kv.hpp"
@@ -368,5 +369,137 @@ TEST_SUITE("runtime.kv.kv_manager") {
       CHECK(life.num_evictions() > 10);
       CHECK(life.num_hits() > 100);
     }
+  }
+}
+
+namespace {
+
+/// A manager with blocks of the host, and what every block holds: the text up to its end.
+struct content {
+  static constexpr uint32_t block_tokens = 2;
+
+  content(uint32_t num_blocks, uint32_t num_host_blocks)
+      : kv(num_blocks, block_tokens, "m", 64, num_host_blocks),
+        cells(num_blocks + num_host_blocks) {}
+
+  void move() {
+    for (const auto& m : kv.take_moves()) cells.at(m.to) = cells.at(m.from);
+  }
+  /// Blocks for all of the text, checked and filled; nothing when there is no room.
+  std::optional<blocks> start(std::string_view tenant, const tokens& text) {
+    const auto n = static_cast<uint32_t>((text.size() + block_tokens - 1) / block_tokens);
+    auto got = kv.reserve(tenant, text, n);
+    kv.check_invariants();
+    if (!got) {
+      CHECK(kv.take_moves().empty());
+      return std::nullopt;
+    }
+    move();
+    REQUIRE(got->blocks.size() == n);
+    for (uint32_t i = 0; i < n; ++i) {
+      auto& cell = cells.at(got->blocks[i]);
+      const tokens want(text.begin(), text.begin() + std::min<ptrdiff_t>(text.size(), 2 * i + 2));
+      if (i < got->num_tokens / block_tokens) REQUIRE(cell == std::pair(std::string(tenant), want));
+      cell = {std::string(tenant), want};
+    }
+    num_cached = got->num_tokens;
+    kv.seal(tenant, text, got->blocks);
+    kv.check_invariants();
+    return got->blocks;
+  }
+  void end(const blocks& held) {
+    REQUIRE(kv.release(held).ok());
+    kv.check_invariants();
+  }
+
+  kv_manager kv;
+  std::vector<std::pair<std::string, tokens>> cells;
+  uint32_t num_cached = 0;  ///< Of the last start().
+};
+
+}  // namespace
+
+TEST_SUITE("runtime.kv.kv_manager") {
+  TEST_CASE("what is evicted goes to the host and comes back") {
+    content c{4, 8};
+    c.end(*c.start("ann", range(0, 6)));   // blocks of 0, 1, 2
+    c.end(*c.start("bob", range(50, 8)));  // takes all four
+    CHECK(c.kv.stats().num_host_cached == 3);
+    CHECK(c.kv.stats().moved_out == 3);
+    c.end(*c.start("ann", range(0, 7)));
+    CHECK(c.num_cached == 6);
+    CHECK(c.kv.stats().moved_in == 3);
+    CHECK(c.kv.match("bob", range(50, 8)).num_tokens == 0);
+    const auto again = c.start("bob", range(50, 8));
+    CHECK(c.num_cached == 6);  // all but the block that must be computed
+    CHECK(c.kv.stats().prefix_hit_tokens == 6 + 6);
+    c.end(*again);
+  }
+
+  TEST_CASE("a full host forgets what it has had longest") {
+    content c{4, 2};
+    c.end(*c.start("ann", range(0, 6)));
+    c.end(*c.start("bob", range(50, 8)));
+    CHECK(c.kv.stats().num_host_cached ==
+          2);  // the tail went first, and was forgotten for the rest
+    c.end(*c.start("ann", range(0, 7)));
+    CHECK(c.num_cached == 4);
+  }
+
+  TEST_CASE("a reservation that fails moves nothing and keeps what the host has") {
+    content c{4, 4};
+    c.end(*c.start("ann", range(0, 6)));
+    const auto all = c.start("bob", range(50, 8));
+    CHECK_FALSE(c.start("ann", range(0, 7)));
+    CHECK(c.kv.stats().num_host_cached == 3);
+    c.end(*all);
+    CHECK(c.start("ann", range(0, 7)));
+    CHECK(c.num_cached == 6);
+  }
+
+  TEST_CASE("a prefix that is computed again takes its place back from the host") {
+    content c{4, 4};
+    c.end(*c.start("ann", range(0, 4)));
+    const auto held = c.kv.take(4).value();  // both go to the host
+    c.move();
+    CHECK(c.kv.stats().num_host_cached == 2);
+    c.kv.seal("ann", range(0, 4), held);
+    c.kv.check_invariants();
+    CHECK(c.kv.stats().num_host_cached == 0);
+    CHECK(c.kv.match("ann", range(0, 5)).blocks == blocks{held[0], held[1]});
+  }
+
+  TEST_CASE("whatever is moved, a matched block holds its prefix") {
+    uint64_t num_moved = 0, num_hits = 0;
+    for (uint32_t seed = 0; seed < 40; ++seed) {
+      CAPTURE(seed);
+      std::mt19937 rng(seed);
+      content c{10 + static_cast<uint32_t>(rng() % 8), static_cast<uint32_t>(rng() % 12)};
+      std::vector<blocks> live;
+      for (int i = 0; i < test::scaled(10000) / 10; ++i) {
+        if (rng() % 2 || live.empty()) {
+          tokens text(1 + rng() % 14);
+          for (token_id& t : text) t = static_cast<token_id>(rng() % 2);
+          if (auto held = c.start(rng() % 2 ? "ann" : "bob", text)) live.push_back(*held);
+        } else {
+          std::swap(live[rng() % live.size()], live.back());
+          c.end(live.back());
+          live.pop_back();
+        }
+        if (rng() % 16 == 0) {
+          const auto lent = c.kv.take_up_to(1 + rng() % 3);
+          c.move();
+          for (const block_id b : lent) c.cells[b] = {};
+          c.end(lent);
+        }
+        if (rng() % 200 == 0) c.kv.drop_cache();
+      }
+      for (const auto& held : live) c.end(held);
+      CHECK(c.kv.stats().num_used == 0);
+      num_moved += c.kv.stats().moved_in;
+      num_hits += c.kv.stats().prefix_hit_tokens;
+    }
+    CHECK(num_moved > 150);
+    CHECK(num_hits > 2000);
   }
 }
