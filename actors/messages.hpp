@@ -26,15 +26,25 @@ using token_vector = std::vector<token_id>;
 using encoded_ptr = std::shared_ptr<const token_vector>;
 using token_batch = std::vector<token_event>;
 using token_batch_ptr = std::shared_ptr<const token_batch>;
-using step_plan_ptr = std::shared_ptr<const step_plan>;
 using step_result_ptr = std::shared_ptr<const step_result>;
 using process_list = std::vector<process_info>;
 using model_list = std::vector<model_status>;
 using metrics_ptr = std::shared_ptr<const metrics_snapshot>;
 
+/// Names an engine in reports: its model, and what it runs on ("cpu", "cuda:0").
+struct engine_label {
+  std::string model, device;
+};
+
+/// Names an engine: the canonical path of its file, and what it runs on.
+struct engine_id {
+  std::string path, device;
+  friend auto operator<=>(const engine_id&, const engine_id&) = default;
+};
+
 /// One step as the monitor sees it.
 struct step_report {
-  std::string model;
+  engine_label engine;
   uint32_t num_rows = 0;
   uint32_t num_tokens = 0;  ///< New tokens.
   uint64_t forward_us = 0;
@@ -45,7 +55,7 @@ struct step_report {
 
 /// The KV blocks of an engine as the monitor sees them.
 struct memory_report {
-  std::string model;
+  engine_label engine;
   kv_stats blocks;
 };
 

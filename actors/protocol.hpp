@@ -7,7 +7,7 @@
 
 // Who may say what to whom. The flow of one request, top to bottom:
 //
-//   client ──submit──▶ KERNEL ──spawns──▶ PROCESS ──load──▶ MODELS ──▶ (engine handles)
+//   client ──submit──▶ KERNEL ──spawns──▶ PROCESS ──place──▶ MODELS ──▶ (engine handles)
 //   PROCESS ──encode──▶ TOKENIZER          PROCESS ──enqueue──▶ SCHEDULER
 //   SCHEDULER ──reserve, lease, seal, release──▶ MEMORY ──reserved, leased──▶ SCHEDULER
 //   SCHEDULER ──step──▶ EXECUTOR ──done──▶ SCHEDULER ──token batch──▶ LEDGER ──token──▶ PROCESS
@@ -58,13 +58,26 @@ struct process_handle {
 /// What an executor needs to know of its scheduler.
 using step_listener_actor = caf::typed_actor<caf::reacts_to<atom::done, step_result_ptr>>;
 
+/// TRANSFER. Moves KV blocks between a device and the host while its executor computes. Detached.
+using transfer_actor = caf::typed_actor<
+    // Answers when all have been moved, in this order. Errors: engine_failed.
+    caf::replies_to<atom::move, std::vector<block_move>>::with<caf::ok_atom>>;
+
+/// What an executor's device turned out to be.
+struct device_report {
+  std::string numerics;     ///< As backend_info has it.
+  bool runs_ahead = false;  ///< A step may begin before the tokens of the one before are read.
+  transfer_actor mover;     ///< Where there are blocks of the host.
+};
+
 /// EXECUTOR. Owns one device: backend, KV memory, sampling. Detached.
 using executor_actor = caf::typed_actor<
     // Makes the backend on its own thread. Errors: out_of_memory, unsupported, not_found.
-    caf::replies_to<atom::load>::with<std::string>,
+    caf::replies_to<atom::load>::with<device_report>,
     // Whom to tell of finished steps.
     caf::reacts_to<atom::wire, step_listener_actor>,
-    // Runs one step and tells the listener `done`.
+    // Runs one step and tells the listener `done`; begins it beside the one before where the device
+    // can.
     caf::reacts_to<atom::step, step_plan_ptr>>::extend_with<status_actor>;
 
 /// What the memory manager needs to know of its scheduler.
@@ -96,6 +109,7 @@ using memory_actor =
 struct memory_wiring {
   memory_listener_actor listener;
   memory_observer_actor monitor;
+  transfer_actor mover;  ///< Where there are blocks of the host.
 };
 
 /// What a scheduler tells the monitor, once per step.
@@ -121,14 +135,15 @@ using tokenizer_actor = caf::typed_actor<
 
 /// An engine as its users see it.
 struct engine_handles {
-  std::string key;    ///< Canonical path of the file.
+  engine_id id;
   std::string model;  ///< Name for people.
   tokenizer_actor tokenizer;
   scheduler_actor scheduler;
   loaded_model_ptr loaded;
-  uint32_t context = 0;    ///< Tokens of one sequence, prompt and answer.
-  backend_memory memory;   ///< What it was planned to hold.
-  bool on_device = false;  ///< In a device's own memory, not the host's.
+  uint32_t context = 0;     ///< Tokens of one sequence, prompt and answer.
+  backend_memory memory;    ///< What it was planned to hold.
+  bool on_device = false;   ///< In a device's own memory, not the host's.
+  double pass_seconds = 0;  ///< As its plan has it.
 };
 
 /// A scheduler's neighbours.
@@ -147,6 +162,8 @@ using monitor_actor = caf::typed_actor<
     caf::reacts_to<atom::failed, std::string>,
     // A room ("engine" for those of one) was started again after a fall.
     caf::reacts_to<atom::started, std::string>,
+    // An engine ended: nothing of it waits, runs or is in memory.
+    caf::reacts_to<atom::ended, engine_label>,
     // All metrics of this moment.
     caf::replies_to<atom::stats>::with<metrics_ptr>>::extend_with<step_observer_actor>::
     extend_with<memory_observer_actor>::extend_with<status_actor>;
@@ -154,9 +171,10 @@ using monitor_actor = caf::typed_actor<
 /// SUPERVISOR. Spawns, wires and restarts the rooms; see supervisor.hpp for the tree.
 /// This is the face that MODELS sees.
 using engine_host_actor = caf::typed_actor<
-    // Starts the rooms of an engine. Errors: those of executor load; overloaded.
+    // Starts the rooms of the engine of that file and the plan's device, or gives those that run.
+    // Errors: those of executor load; cancelled (unloaded meanwhile).
     caf::replies_to<atom::load, std::string, loaded_model_ptr, engine_plan>::with<engine_handles>,
-    // Stops an engine; its processes are told `engine_failed` unless they moved.
+    // Stops all engines of a file; their processes are told `engine_failed` unless they moved.
     caf::replies_to<atom::unload, std::string>::with<caf::ok_atom>>;
 
 /// MODELS. Finds, loads, lists and unloads models; hands out engines.
@@ -165,11 +183,15 @@ using models_actor =
                      // An engine started, or started again after a failure.
                      caf::reacts_to<atom::started, engine_handles>,
                      // An engine failed for good.
-                     caf::reacts_to<atom::failed, std::string, failure>,
-                     // The engine of a model by name or path; loads it when it must. Empty =
+                     caf::reacts_to<atom::failed, engine_id, failure>,
+                     // An engine of a model by name or path; loads it when it must. Empty =
                      // default model. Errors: not_found (names the known ones), bad_file,
                      // unsupported, out_of_memory.
                      caf::replies_to<atom::load, std::string>::with<engine_handles>,
+                     // The same for a process that will run there, and counts as one of that
+                     // engine's until it ends, asks again or MODELS falls: the engine with the
+                     // least to do.
+                     caf::replies_to<atom::place, std::string>::with<engine_handles>,
                      // Errors: not_found.
                      caf::replies_to<atom::unload, std::string>::with<caf::ok_atom>,
                      caf::replies_to<atom::list>::with<model_list>>::extend_with<status_actor>;
@@ -238,6 +260,8 @@ using supervisor_actor = caf::typed_actor<
     caf::replies_to<atom::kernel>::with<kernel_actor>,
     // As KERNEL drain, and again of every kernel that follows. Errors: shutting_down.
     caf::replies_to<atom::drain, bool>::with<caf::ok_atom>,
+    // The device of an engine, by its number, was given back: said by its executor's last owner.
+    caf::reacts_to<atom::ended, engine_id, uint64_t>,
     // Stops every room, users before servers; answers when all have ended.
     caf::replies_to<atom::stop>::with<caf::ok_atom>>::extend_with<engine_host_actor>::
     extend_with<process_host_actor>::extend_with<status_actor>;
@@ -258,6 +282,7 @@ CAF_ADD_TYPE_ID(llmos_actors, (llmos::process_handle))
 CAF_ADD_TYPE_ID(llmos_actors, (llmos::core_wiring))
 CAF_ADD_TYPE_ID(llmos_actors, (llmos::kernel_wiring))
 CAF_ADD_TYPE_ID(llmos_actors, (llmos::engine_handles))
+CAF_ADD_TYPE_ID(llmos_actors, (llmos::device_report))
 CAF_ADD_TYPE_ID(llmos_actors, (llmos::ledger_entry))
 CAF_END_TYPE_ID_BLOCK(llmos_actors)
 
@@ -267,4 +292,5 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(llmos::core_wiring)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(llmos::kernel_wiring)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(llmos::process_handle)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(llmos::engine_handles)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(llmos::device_report)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(llmos::ledger_entry)

@@ -1,7 +1,9 @@
 #include "gpu/backend.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <deque>
 #include <map>
 #include <numbers>
 #include <string>
@@ -92,23 +94,49 @@ public:
   static result<std::unique_ptr<backend>> make(int device, std::shared_ptr<const model> m,
                                                const backend_limits& limits);
 
+  /// What is on the streams still uses the rest.
+  ~cuda_backend() override {
+    static_cast<void>(use(p_.number));
+    static_cast<void>(p_.compute.synchronize());
+    static_cast<void>(p_.copies.synchronize());
+  }
+
   const backend_info& info() const override { return info_; }
   const backend_limits& limits() const override { return limits_; }
   result<std::span<const float>> forward(const step_batch& batch) override;
   bool chooses() const override { return true; }
   result<std::span<const token_id>> forward_and_choose(
       const step_batch& batch, std::span<const token_choice> choices) override;
+  bool runs_ahead() const override { return true; }
+  result<void> begin(const step_batch& batch, std::span<const token_choice> choices) override;
+  void wait() override;
+  result<std::span<const token_id>> finish() override;
   result<void> copy_blocks(std::span<const block_id> from, std::span<const block_id> to) override;
+  bool moves_blocks() const override { return true; }
+  result<void> move_blocks(std::span<const block_move> moves) override;
 
 private:
+  /// What the host writes and reads of one step, while another one runs.
+  struct host_side {
+    pinned inputs, tokens;
+    event ended;
+  };
   struct parts {
+    int number;
     device_info device;
-    stream compute;
+    stream compute, copies;
     gemm products;
     device_weights weights;
     buffer pool, work;
-    pinned inputs, logits, tokens;
+    pinned logits, host_blocks;
+    std::array<host_side, 2> sides;
   };
+  /// A step that was begun.
+  struct flight {
+    host_side* side;
+    size_t n_tokens;
+  };
+  static result<host_side> make_side(const model& m, const backend_limits& limits);
   cuda_backend(std::shared_ptr<const model> m, const backend_limits& limits,
                const work_layout& layout, parts p);
 
@@ -125,7 +153,8 @@ private:
   result<void> fill_tables();
   result<void> multiply(const device_matrix& w, const bf16* x, void* out, product_output output,
                         uint32_t n_rows);
-  result<void> run(const step_batch& batch, std::span<const token_choice> choices);
+  result<void> run(const step_batch& batch, std::span<const token_choice> choices, host_side& side,
+                   uint32_t n_before);
   result<void> launch_step(const step_shape& shape);
   result<void> run_layer(const device_layer& w, uint32_t layer, const step_shape& shape);
   result<void> place(const device_layer& w, uint32_t layer, uint32_t n_rows);
@@ -141,6 +170,9 @@ private:
   parts p_;
   step_inputs step_;
   std::map<step_shape, graph> graphs_;
+  std::deque<flight> flights_;  ///< Steps that are not finished, oldest first.
+  uint64_t n_begun_ = 0;
+  uint64_t n_waited_ = 0;  ///< Of the thread that waits.
   backend_info info_;
 };
 
@@ -151,6 +183,15 @@ result<buffer> make_zeroed(uint64_t size_bytes, const stream& s) {
   return out;
 }
 
+result<cuda_backend::host_side> cuda_backend::make_side(const model& m,
+                                                        const backend_limits& limits) {
+  const step_layout layout(limits, m.hp.n_heads / m.hp.n_kv_heads);
+  LLMOS_TRY(pinned inputs, pinned::create(layout.size));
+  LLMOS_TRY(pinned tokens, pinned::create(limits.max_logits * sizeof(token_id)));
+  LLMOS_TRY(event ended, event::create());
+  return host_side{std::move(inputs), std::move(tokens), std::move(ended)};
+}
+
 result<std::unique_ptr<backend>> cuda_backend::make(int device, std::shared_ptr<const model> m,
                                                     const backend_limits& limits) {
   LLMOS_TRY_VOID(check_supported(*m, limits));
@@ -159,19 +200,28 @@ result<std::unique_ptr<backend>> cuda_backend::make(int device, std::shared_ptr<
   const work_layout layout(*m, limits, found.n_processors);
   const uint64_t pool_bytes = block_bytes(*m, limits) * (limits.num_blocks + spare_blocks);
   LLMOS_TRY(stream compute, stream::create());
+  LLMOS_TRY(stream copies, stream::create());
   LLMOS_TRY(gemm products, gemm::create());
   LLMOS_TRY(buffer pool, make_zeroed(pool_bytes, compute));
   LLMOS_TRY(buffer work, make_zeroed(layout.size, compute));
   LLMOS_TRY(device_weights weights, upload(*m, compute));
-  LLMOS_TRY(pinned inputs,
-            pinned::create(step_layout(limits, m->hp.n_heads / m->hp.n_kv_heads).size));
   LLMOS_TRY(pinned logits,
             pinned::create(uint64_t{limits.max_logits} * m->hp.n_vocab * sizeof(float)));
-  LLMOS_TRY(pinned tokens, pinned::create(limits.max_logits * sizeof(token_id)));
-  std::unique_ptr<cuda_backend> out(new cuda_backend(
-      std::move(m), limits, layout,
-      {std::move(found), std::move(compute), std::move(products), std::move(weights),
-       std::move(pool), std::move(work), std::move(inputs), std::move(logits), std::move(tokens)}));
+  LLMOS_TRY(pinned host_blocks, pinned::create(block_bytes(*m, limits) * limits.num_host_blocks));
+  LLMOS_TRY(host_side one, make_side(*m, limits));
+  LLMOS_TRY(host_side other, make_side(*m, limits));
+  std::unique_ptr<cuda_backend> out(new cuda_backend(std::move(m), limits, layout,
+                                                     {device,
+                                                      std::move(found),
+                                                      std::move(compute),
+                                                      std::move(copies),
+                                                      std::move(products),
+                                                      std::move(weights),
+                                                      std::move(pool),
+                                                      std::move(work),
+                                                      std::move(logits),
+                                                      std::move(host_blocks),
+                                                      {std::move(one), std::move(other)}}));
   LLMOS_TRY_VOID(out->fill_tables());
   return std::unique_ptr<backend>(std::move(out));
 }
@@ -203,10 +253,12 @@ result<void> cuda_backend::fill_tables() {
 
 /// Everything up to the logits or tokens, which stay on the device; does not wait. A shape that
 /// comes again and again is recorded when it comes first.
-result<void> cuda_backend::run(const step_batch& batch, std::span<const token_choice> choices) {
-  LLMOS_TRY_VOID(validate(batch, limits_, hp_.n_vocab));
-  const auto step = step_.write(batch, choices, p_.inputs.data<std::byte>());
-  LLMOS_TRY_VOID(p_.work.copy_from_host(layout_.inputs, p_.inputs.data<void>(), step.n_bytes, s()));
+result<void> cuda_backend::run(const step_batch& batch, std::span<const token_choice> choices,
+                               host_side& side, uint32_t n_before) {
+  LLMOS_TRY_VOID(validate(batch, limits_, hp_.n_vocab, n_before));
+  const auto step = step_.write(batch, choices, side.inputs.data<std::byte>());
+  LLMOS_TRY_VOID(
+      p_.work.copy_from_host(layout_.inputs, side.inputs.data<void>(), step.n_bytes, s()));
   const step_shape& shape = step.shape;
   if (!step.repeats) return launch_step(shape);
   auto known = graphs_.find(shape);
@@ -218,7 +270,8 @@ result<void> cuda_backend::run(const step_batch& batch, std::span<const token_ch
 }
 
 result<std::span<const float>> cuda_backend::forward(const step_batch& batch) {
-  LLMOS_TRY_VOID(run(batch, {}));
+  LLMOS_CHECK(flights_.empty());
+  LLMOS_TRY_VOID(run(batch, {}, p_.sides[0], 0));
   const size_t n_values = batch.logit_rows.size() * hp_.n_vocab;
   LLMOS_TRY_VOID(
       p_.work.copy_to_host(layout_.logits, p_.logits.data<void>(), n_values * sizeof(float), s()));
@@ -228,18 +281,46 @@ result<std::span<const float>> cuda_backend::forward(const step_batch& batch) {
 
 result<std::span<const token_id>> cuda_backend::forward_and_choose(
     const step_batch& batch, std::span<const token_choice> choices) {
-  LLMOS_CHECK(choices.size() == batch.logit_rows.size());
-  LLMOS_TRY_VOID(run(batch, choices));
-  LLMOS_TRY_VOID(p_.work.copy_to_host(layout_.tokens, p_.tokens.data<void>(),
+  LLMOS_CHECK(flights_.empty());
+  LLMOS_TRY_VOID(begin(batch, choices));
+  ++n_waited_;  // finish() waits
+  return finish();
+}
+
+/// The stream keeps the order: the step before has chosen its tokens when this one looks them up,
+/// and they are on their way to the host when this one chooses.
+result<void> cuda_backend::begin(const step_batch& batch, std::span<const token_choice> choices) {
+  LLMOS_CHECK(choices.size() == batch.logit_rows.size() && flights_.size() < p_.sides.size());
+  host_side& side = p_.sides[n_begun_ % p_.sides.size()];
+  const size_t n_before = flights_.empty() ? 0 : flights_.back().n_tokens;
+  LLMOS_TRY_VOID(run(batch, choices, side, static_cast<uint32_t>(n_before)));
+  LLMOS_TRY_VOID(p_.work.copy_to_host(layout_.tokens, side.tokens.data<void>(),
                                       choices.size() * sizeof(token_id), s()));
-  LLMOS_TRY_VOID(p_.compute.synchronize());
-  return std::span<const token_id>(p_.tokens.data<token_id>(), choices.size());
+  LLMOS_TRY_VOID(side.ended.record(p_.compute));
+  flights_.push_back({&side, choices.size()});
+  ++n_begun_;
+  return {};
+}
+
+/// What failed is told by finish().
+void cuda_backend::wait() {
+  static_cast<void>(use(p_.number));
+  static_cast<void>(p_.sides[n_waited_++ % p_.sides.size()].ended.synchronize());
+}
+
+result<std::span<const token_id>> cuda_backend::finish() {
+  LLMOS_CHECK(!flights_.empty());
+  const flight f = flights_.front();
+  flights_.pop_front();
+  LLMOS_TRY_VOID(f.side->ended.synchronize());
+  return std::span<const token_id>(f.side->tokens.data<token_id>(), f.n_tokens);
 }
 
 result<void> cuda_backend::launch_step(const step_shape& shape) {
   const device_matrix& table = p_.weights.embedding;
   LLMOS_TRY_VOID(embed(at<float>(layout_.x), table.data, table.stride,
-                       input<int32_t>(step_.layout().tokens), shape.n_rows, hp_.n_embd, s()));
+                       input<int32_t>(step_.layout().tokens), at<int32_t>(layout_.tokens),
+                       shape.n_rows, hp_.n_embd, s()));
   for (uint32_t layer = 0; layer < hp_.n_layers; ++layer) {
     LLMOS_TRY_VOID(run_layer(p_.weights.layers[layer], layer, shape));
   }
@@ -331,6 +412,25 @@ result<void> cuda_backend::choose_tokens(uint32_t n_logits) {
                 input<token_choice>(step_.layout().choices), n_logits, hp_.n_vocab, s());
 }
 
+/// On a stream of its own, from a thread of its own.
+result<void> cuda_backend::move_blocks(std::span<const block_move> moves) {
+  LLMOS_TRY_VOID(validate_moves(moves, limits_));
+  LLMOS_TRY_VOID(use(p_.number));
+  const uint64_t bytes = kv_.block_values() * half_bytes;
+  const auto on_host = [&](block_id b) {
+    return p_.host_blocks.data<std::byte>() + (b - limits_.num_blocks) * bytes;
+  };
+  const stream_handle s = p_.copies.handle();
+  for (const block_move& m : moves) {
+    if (m.from < limits_.num_blocks) {
+      LLMOS_TRY_VOID(p_.pool.copy_to_host(m.from * bytes, on_host(m.to), bytes, s));
+    } else {
+      LLMOS_TRY_VOID(p_.pool.copy_from_host(m.to * bytes, on_host(m.from), bytes, s));
+    }
+  }
+  return p_.copies.synchronize();
+}
+
 result<void> cuda_backend::copy_blocks(std::span<const block_id> from,
                                        std::span<const block_id> to) {
   LLMOS_TRY_VOID(validate_copy(from, to, limits_));
@@ -354,9 +454,10 @@ result<backend_memory> memory_of_cuda_backend(int device, const model& m,
   LLMOS_TRY_VOID(check_supported(m, limits));
   LLMOS_TRY(const device_info found, describe(device));
   const uint64_t block = block_bytes(m, limits);
-  return backend_memory{weight_bytes(m), block * limits.num_blocks,
-                        work_layout(m, limits, found.n_processors).size + gemm::workspace_size +
-                            spare_blocks * block};
+  return backend_memory{
+      weight_bytes(m), block * limits.num_blocks,
+      work_layout(m, limits, found.n_processors).size + gemm::workspace_size + spare_blocks * block,
+      block * limits.num_host_blocks};
 }
 
 }  // namespace llmos::gpu

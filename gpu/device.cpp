@@ -1,11 +1,16 @@
 #include "gpu/device.hpp"
 
+#include <algorithm>
+#include <chrono>
 #include <utility>
 
 #include "gpu/error.hpp"
 
 namespace llmos::gpu {
 
+void give_back::operator()(CUevent_st* x) const {
+  cudaEventDestroy(x);
+}
 void give_back::operator()(CUstream_st* x) const {
   cudaStreamDestroy(x);
 }
@@ -53,6 +58,22 @@ result<stream> stream::create() {
 
 result<void> stream::synchronize() const {
   LLMOS_CUDA(cudaStreamSynchronize(handle()));
+  return {};
+}
+
+result<event> event::create() {
+  cudaEvent_t handle = nullptr;
+  LLMOS_CUDA(cudaEventCreateWithFlags(&handle, cudaEventBlockingSync | cudaEventDisableTiming));
+  return event{handle};
+}
+
+result<void> event::record(const stream& s) {
+  LLMOS_CUDA(cudaEventRecord(handle_.get(), s.handle()));
+  return {};
+}
+
+result<void> event::synchronize() const {
+  LLMOS_CUDA(cudaEventSynchronize(handle_.get()));
   return {};
 }
 
@@ -125,9 +146,26 @@ result<void> buffer::clear(stream_handle s) {
 
 result<pinned> pinned::create(size_t size_bytes) {
   void* data = nullptr;
+  if (size_bytes == 0) return pinned{data};
   const cudaError_t status = cudaMallocHost(&data, size_bytes);
   if (status == cudaSuccess) return pinned{data};
   return cannot_allocate(status, "cudaMallocHost", size_bytes, __LINE__);
+}
+
+result<double> read_speed(int device) {
+  constexpr size_t n_bytes = size_t{128} << 20;
+  LLMOS_TRY_VOID(use(device));
+  LLMOS_TRY(const stream s, stream::create());
+  LLMOS_TRY(buffer both, buffer::create(2 * n_bytes));
+  double best = 0;
+  for (int copy = 0; copy < 4; ++copy) {
+    const auto start = std::chrono::steady_clock::now();
+    LLMOS_TRY_VOID(both.copy_within(n_bytes, 0, n_bytes, s.handle()));
+    LLMOS_TRY_VOID(s.synchronize());
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+    if (copy > 0) best = std::max(best, 2 * static_cast<double>(n_bytes) / took.count());
+  }
+  return best;  // the first copy warmed up
 }
 
 }  // namespace llmos::gpu

@@ -18,7 +18,9 @@ __attribute__((visibility("default"))) void llmos_module_add(llmos::backend_regi
           [](uint32_t device, const model& m, const backend_limits& limits) {
             return gpu::memory_of_cuda_backend(static_cast<int>(device), m, limits);
           },
-          [](uint32_t device) { return gpu::free_bytes(static_cast<int>(device)); }});
+          [](uint32_t device) { return gpu::free_bytes(static_cast<int>(device)); },
+          [](uint32_t device) { return gpu::read_speed(static_cast<int>(device)); },
+          [] { return static_cast<uint32_t>(gpu::device_count()); }});
 }
 
 }  // extern "C"

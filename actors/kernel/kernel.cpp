@@ -88,11 +88,11 @@ caf::result<caf::ok_atom> kernel_state::cancel(request_id id) {
 caf::result<model_status> kernel_state::load(const std::string& model) {
   auto promise = self->make_response_promise<model_status>();
   auto fail = [promise](caf::error& e) mutable { promise.deliver(std::move(e)); };
-  auto pick = [promise](const std::string& key, const model_list& all) mutable {
+  auto pick = [promise](const std::string& path, const model_list& all) mutable {
     const auto it =
-        std::find_if(all.begin(), all.end(), [&](const auto& m) { return m.path == key; });
+        std::find_if(all.begin(), all.end(), [&](const auto& m) { return m.path == path; });
     if (it == all.end()) {
-      promise.deliver(to_error({ec::not_found, key + " was unloaded meanwhile", "load it again"}));
+      promise.deliver(to_error({ec::not_found, path + " was unloaded meanwhile", "load it again"}));
     } else {
       promise.deliver(*it);
     }
@@ -101,7 +101,8 @@ caf::result<model_status> kernel_state::load(const std::string& model) {
       .then(
           [this, fail, pick](const engine_handles& engine) mutable {
             self->request(rooms.models, lookup_timeout, atom::list_v)
-                .then([pick, key = engine.key](const model_list& all) mutable { pick(key, all); },
+                .then([pick,
+                       path = engine.id.path](const model_list& all) mutable { pick(path, all); },
                       fail);
           },
           fail);

@@ -11,6 +11,10 @@ double seconds(uint64_t us) {
   return static_cast<double>(us) * 1e-6;
 }
 
+metric_labels labels_of(const engine_label& x) {
+  return {{"model", x.model}, {"device", x.device}};
+}
+
 /// What a counter of an engine gained since the last report; an engine that started over counts
 /// from zero again.
 double gained(uint64_t now, uint64_t before) {
@@ -42,6 +46,8 @@ monitor_state::monitor_state() {
                   "Rooms and engines that fell and were started again.");
   metrics.declare(kind::counter, "llmos_kv_evictions_total",
                   "Cached blocks that were given to other tokens.");
+  metrics.declare(kind::counter, "llmos_kv_blocks_moved_total",
+                  "Blocks moved between a device and the host.");
   metrics.declare(kind::gauge, "llmos_kv_blocks", "KV blocks of an engine by state.");
   metrics.declare(kind::gauge, "llmos_requests_waiting", "Sequences in the queue.");
   metrics.declare(kind::gauge, "llmos_requests_running", "Sequences that hold blocks.");
@@ -64,26 +70,27 @@ monitor_state::monitor_state() {
 }
 
 void monitor_state::step(const step_report& r) {
-  const metric_labels model{{"model", r.model}};
-  auto& before = last[r.model];
-  metrics.add("llmos_steps_total", 1, model);
-  metrics.add("llmos_step_rows_total", r.num_rows, model);
-  metrics.add("llmos_preemptions_total", gained(r.schedule.preemptions, before.preemptions), model);
+  const metric_labels engine = labels_of(r.engine);
+  auto& before = last[engine];
+  metrics.add("llmos_steps_total", 1, engine);
+  metrics.add("llmos_step_rows_total", r.num_rows, engine);
+  metrics.add("llmos_preemptions_total", gained(r.schedule.preemptions, before.preemptions),
+              engine);
   metrics.add("llmos_spec_decode_draft_tokens_total",
-              gained(r.schedule.draft_tokens, before.draft_tokens), model);
+              gained(r.schedule.draft_tokens, before.draft_tokens), engine);
   metrics.add("llmos_spec_decode_accepted_tokens_total",
-              gained(r.schedule.accepted_tokens, before.accepted_tokens), model);
-  metrics.set("llmos_requests_waiting", r.schedule.waiting, model);
-  metrics.set("llmos_requests_running", r.schedule.running, model);
-  metrics.observe("llmos_step_forward_seconds", seconds(r.forward_us), model);
-  metrics.observe("llmos_step_sample_seconds", seconds(r.sample_us), model);
-  if (r.gap) gap(*r.gap, model);
+              gained(r.schedule.accepted_tokens, before.accepted_tokens), engine);
+  metrics.set("llmos_requests_waiting", r.schedule.waiting, engine);
+  metrics.set("llmos_requests_running", r.schedule.running, engine);
+  metrics.observe("llmos_step_forward_seconds", seconds(r.forward_us), engine);
+  metrics.observe("llmos_step_sample_seconds", seconds(r.sample_us), engine);
+  if (r.gap) gap(*r.gap, engine);
   before = r.schedule;
 }
 
-void monitor_state::gap(const step_gap& x, const metric_labels& model) {
+void monitor_state::gap(const step_gap& x, const metric_labels& engine) {
   const auto observe = [&](const char* name, double us) {
-    metrics.observe(name, std::max(us, 0.0) * 1e-6, model);
+    metrics.observe(name, std::max(us, 0.0) * 1e-6, engine);
   };
   observe("llmos_step_gap_seconds", x.total_us());
   observe("llmos_step_deliver_seconds", x.deliver_us);
@@ -104,17 +111,39 @@ void monitor_state::generation(const generation_report& r) {
   metrics.observe("llmos_time_to_first_token_seconds", seconds(r.usage.first_token_us), model);
 }
 
-void monitor_state::memory(const memory_report& r) {
+void monitor_state::set_blocks(const metric_labels& engine, const kv_stats& blocks) {
   const auto set = [&](const char* state, uint32_t n) {
-    metrics.set("llmos_kv_blocks", n, {{"model", r.model}, {"state", state}});
+    auto labels = engine;
+    labels["state"] = state;
+    metrics.set("llmos_kv_blocks", n, labels);
   };
-  set("used", r.blocks.num_used);
-  set("cached", r.blocks.num_cached);
-  set("free", r.blocks.num_free);
-  auto& before = last_blocks[r.model];
-  metrics.add("llmos_kv_evictions_total", gained(r.blocks.evictions, before.evictions),
-              {{"model", r.model}});
+  set("used", blocks.num_used);
+  set("cached", blocks.num_cached);
+  set("free", blocks.num_free);
+  set("host", blocks.num_host_cached);
+}
+
+void monitor_state::memory(const memory_report& r) {
+  const metric_labels engine = labels_of(r.engine);
+  set_blocks(engine, r.blocks);
+  auto& before = last_blocks[engine];
+  metrics.add("llmos_kv_evictions_total", gained(r.blocks.evictions, before.evictions), engine);
+  const auto moved = [&](const char* direction, double n) {
+    auto labels = engine;
+    labels["direction"] = direction;
+    if (n > 0) metrics.add("llmos_kv_blocks_moved_total", n, labels);
+  };
+  moved("out", gained(r.blocks.moved_out, before.moved_out));
+  moved("in", gained(r.blocks.moved_in, before.moved_in));
   before = r.blocks;
+}
+
+/// A gauge would keep its last value for ever.
+void monitor_state::engine_ended(const engine_label& x) {
+  const metric_labels engine = labels_of(x);
+  metrics.set("llmos_requests_waiting", 0, engine);
+  metrics.set("llmos_requests_running", 0, engine);
+  set_blocks(engine, {});
 }
 
 void monitor_state::refused(const std::string& reason) {
@@ -135,6 +164,7 @@ monitor_actor::behavior_type monitor(monitor_actor::stateful_pointer<monitor_sta
       [self](atom::update, const memory_report& r) { self->state.memory(r); },
       [self](atom::failed, const std::string& reason) { self->state.refused(reason); },
       [self](atom::started, const std::string& room) { self->state.restarted(room); },
+      [self](atom::ended, const engine_label& x) { self->state.engine_ended(x); },
       [self](atom::stats) { return self->state.snapshot(); },
       [self](atom::step, const step_report& r) { self->state.step(r); },
       [self](atom::status) {

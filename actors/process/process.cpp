@@ -65,7 +65,7 @@ std::string process_state::status() const {
 
 void process_state::ask_for_engine() {
   enter(phase::loading);
-  self->request(args.rooms.models, load_timeout, atom::load_v, args.request->model)
+  self->request(args.rooms.models, load_timeout, atom::place_v, args.request->model)
       .then(
           [this](engine_handles& e) {
             if (over || state != phase::loading) return;

@@ -53,8 +53,8 @@ void supervisor_state::spawn_core_room(const std::string& room) {
   if (room == "ledger") ledger_ = self->spawn<caf::monitored>(ledger);
   if (room == "models") {
     models_ = spawn_blocking(models, args_.config, args_.detached);  // it looks at files
-    for (const auto& [key, e] : engines_) {
-      if (e.scheduler) self->send(models_, atom::started_v, handles_of(key));
+    for (const auto& [id, e] : engines_) {
+      if (e.scheduler) self->send(models_, atom::started_v, handles_of(id));
     }
   }
   if (room == "kernel") {
@@ -72,7 +72,7 @@ core_wiring supervisor_state::wiring() const {
 /// The schedulers before the processes: what these ask for a new ledger must find those wired to
 /// it.
 void supervisor_state::wire() {
-  for (const auto& [key, e] : engines_) {
+  for (const auto& [id, e] : engines_) {
     if (e.scheduler) wire(e);
   }
   self->send(models_, atom::wire_v, engine_host_actor{self});
@@ -81,7 +81,7 @@ void supervisor_state::wire() {
 }
 
 void supervisor_state::wire(const engine& e) {
-  self->send(e.memory, atom::wire_v, memory_wiring{e.scheduler, monitor_});
+  self->send(e.memory, atom::wire_v, memory_wiring{e.scheduler, monitor_, e.mover});
   self->send(e.scheduler, atom::wire_v, scheduler_wiring{e.memory, e.executor, ledger_, monitor_});
 }
 
@@ -112,91 +112,136 @@ void supervisor_state::ask_kernel_to_drain() {
           [](caf::error&) {});  // it fell: its successor is asked
 }
 
-caf::result<engine_handles> supervisor_state::start_engine(const std::string& key,
+/// A new MODELS may ask for an engine that runs or starts already.
+caf::result<engine_handles> supervisor_state::start_engine(const std::string& path,
                                                            const loaded_model_ptr& m,
                                                            const engine_plan& plan) {
   if (ending_) return to_error(*ending_);
-  if (engines_.count(key) != 0) {
-    return to_error({ec::invalid_argument, "engine " + key + " runs already", ""});
-  }
-  auto& e = engines_[key];
+  const engine_id id{path, plan.backend};
+  const auto [it, is_new] = engines_.try_emplace(id);
+  auto& e = it->second;
+  if (e.scheduler) return handles_of(id);
+  e.starters.push_back(self->make_response_promise<engine_handles>());
+  auto promise = e.starters.back();
+  if (!is_new) return promise;
   e.instance = ++num_engines_;
   e.model = m;
   e.plan = plan;
   if (plan.on_device) e.restarts = restart_policy{device_restarts_max, restarts_period};
-  auto promise = self->make_response_promise<engine_handles>();
-  load_device(key, promise);
+  load_device(id);
   return promise;
 }
 
 /// The executor first, alone: the other rooms come when the device stands.
-void supervisor_state::load_device(const std::string& key,
-                                   caf::typed_response_promise<engine_handles> promise) {
-  auto& e = engines_.at(key);
-  e.executor = spawn_blocking(executor, e.model, e.plan, args_.make_backend);
+void supervisor_state::load_device(const engine_id& id) {
+  auto& e = engines_.at(id);
+  e.device = ++num_devices_;
+  e.is_device_held = true;
+  executor_args args{e.model, e.plan, args_.make_backend, {}, args_.detached};
+  args.gone = [me = supervisor_actor{self}, id, device = e.device] {
+    caf::anon_send(me, atom::ended_v, id, device);
+  };
+  e.executor = spawn_blocking(executor, std::move(args));
   self->request(e.executor, device_timeout, atom::load_v)
       .then(
-          [this, key, instance = e.instance, promise](const std::string& numerics) mutable {
-            if (!wanted(key, instance)) {
-              promise.deliver(to_error({ec::cancelled, key + " was unloaded", ""}));
-              return;
-            }
-            open_engine(key, numerics);
-            promise.deliver(handles_of(key));
+          [this, id, instance = e.instance](const device_report& device) {
+            if (wanted(id, instance)) device_stands(id, device);
           },
-          [this, key, instance = e.instance, promise](caf::error& error) mutable {
-            if (is_instance(key, instance)) {
-              tear_down(engines_.at(key), caf::exit_reason::kill);
-              engines_.erase(key);
-            }
-            promise.deliver(std::move(error));
+          [this, id, instance = e.instance](caf::error& error) {
+            if (is_instance(id, instance)) engine_failed(id, to_failure(error));
           });
+}
+
+void supervisor_state::device_stands(const engine_id& id, const device_report& device) {
+  open_engine(id, device);
+  auto& e = engines_.at(id);
+  if (std::exchange(e.is_restarting, false)) {
+    self->send(monitor_, atom::started_v, std::string{"engine"});
+  }
+  for (auto& p : std::exchange(e.starters, {})) p.deliver(handles_of(id));
+  self->send(models_, atom::started_v, handles_of(id));  // who asked may have fallen meanwhile
+}
+
+/// For good.
+void supervisor_state::engine_failed(const engine_id& id, const failure& why) {
+  auto& e = engines_.at(id);
+  tear_down(e, caf::exit_reason::kill);
+  for (auto& p : std::exchange(e.starters, {})) p.deliver(to_error(why));
+  if (e.is_restarting) self->send(models_, atom::failed_v, id, why);
+  engines_.erase(id);  // `id` may be its own
+}
+
+/// The device of an engine was given back: only now is there room to start it again.
+void supervisor_state::device_gone(const engine_id& id, uint64_t device) {
+  const auto it = engines_.find(id);
+  if (it == engines_.end() || it->second.device != device) return;
+  it->second.is_device_held = false;
+  if (it->second.is_restarting && !ending_) load_device(id);
 }
 
 /// A device that stands too late, after its engine was unloaded or the node began to stop, must
 /// get no rooms: nobody would end them.
-bool supervisor_state::wanted(const std::string& key, uint64_t instance) const {
-  return !ending_ && is_instance(key, instance);
+bool supervisor_state::wanted(const engine_id& id, uint64_t instance) const {
+  return !ending_ && is_instance(id, instance);
 }
 
 /// Another engine may have been started for the file meanwhile.
-bool supervisor_state::is_instance(const std::string& key, uint64_t instance) const {
-  const auto it = engines_.find(key);
+bool supervisor_state::is_instance(const engine_id& id, uint64_t instance) const {
+  const auto it = engines_.find(id);
   return it != engines_.end() && it->second.instance == instance;
 }
 
-void supervisor_state::open_engine(const std::string& key, const std::string& numerics) {
-  auto& e = engines_.at(key);
-  const auto& limits = e.plan.schedule;
-  e.memory = self->spawn<caf::monitored>(memory_manager, e.model->name, limits.num_blocks,
-                                         limits.block_tokens, key + "\n" + numerics);
-  e.scheduler = self->spawn<caf::monitored>(scheduler, e.model->name, limits);
+void supervisor_state::open_engine(const engine_id& id, const device_report& device) {
+  auto& e = engines_.at(id);
+  auto limits = e.plan.schedule;
+  limits.run_ahead = device.runs_ahead;
+  const engine_label name{e.model->name, id.device};
+  e.mover = device.mover;
+  e.memory = self->spawn<caf::monitored>(
+      memory_manager,
+      memory_args{name, limits.num_blocks, limits.block_tokens, id.path + "\n" + device.numerics,
+                  device.mover ? e.plan.device.num_host_blocks : 0});
+  e.scheduler = self->spawn<caf::monitored>(scheduler, name, limits);
   e.tokenizer = spawn_blocking(tokenizer_service, e.model, limits.max_context);
   self->send(e.executor, atom::wire_v, step_listener_actor{e.scheduler});
   wire(e);
 }
 
-engine_handles supervisor_state::handles_of(const std::string& key) const {
-  const auto& e = engines_.at(key);
-  return {.key = key,
+engine_handles supervisor_state::handles_of(const engine_id& id) const {
+  const auto& e = engines_.at(id);
+  return {.id = id,
           .model = e.model->name,
           .tokenizer = e.tokenizer,
           .scheduler = e.scheduler,
           .loaded = e.model,
           .context = e.plan.schedule.max_context,
           .memory = e.plan.memory,
-          .on_device = e.plan.on_device};
+          .on_device = e.plan.on_device,
+          .pass_seconds = e.plan.pass_seconds};
 }
 
-caf::result<caf::ok_atom> supervisor_state::stop_engine(const std::string& key) {
-  const auto it = engines_.find(key);
-  if (it == engines_.end()) return to_error({ec::not_found, "no engine " + key, ""});
-  tear_down(it->second, caf::exit_reason::user_shutdown);
-  engines_.erase(it);
+caf::result<caf::ok_atom> supervisor_state::stop_engines(const std::string& path) {
+  size_t num_stopped = 0;
+  for (auto it = engines_.begin(); it != engines_.end();) {
+    if (it->first.path != path) {
+      ++it;
+      continue;
+    }
+    tear_down(it->second, caf::exit_reason::user_shutdown);
+    for (auto& p : it->second.starters) {
+      p.deliver(to_error({ec::cancelled, path + " was unloaded", ""}));
+    }
+    it = engines_.erase(it);
+    ++num_stopped;
+  }
+  if (num_stopped == 0) return to_error({ec::not_found, "no engine of " + path, ""});
   return caf::ok_atom_v;
 }
 
 void supervisor_state::tear_down(engine& e, caf::exit_reason why) {
+  if (e.memory) {
+    self->send(monitor_, atom::ended_v, engine_label{e.model->name, e.plan.backend});
+  }
   for (const auto& room : e.rooms()) {
     self->demonitor(room.address());
     self->send_exit(room, why);
@@ -205,6 +250,7 @@ void supervisor_state::tear_down(engine& e, caf::exit_reason why) {
   e.scheduler = nullptr;
   e.memory = nullptr;
   e.executor = nullptr;
+  e.mover = nullptr;
 }
 
 void supervisor_state::room_down(const caf::down_msg& d) {
@@ -215,12 +261,12 @@ void supervisor_state::room_down(const caf::down_msg& d) {
     return;
   }
   if (core_room_down(d)) return;
-  for (auto& [key, e] : engines_) {
+  for (auto& [id, e] : engines_) {
     const auto rooms = e.rooms();
     const bool mine = std::any_of(rooms.begin(), rooms.end(),
                                   [&](const caf::actor& r) { return r.address() == d.source; });
     if (!mine) continue;
-    if (e.scheduler) return crash_engine(key, to_failure(d.reason));
+    if (e.scheduler) return crash_engine(id, to_failure(d.reason));
     return;  // died while loading: the pending request hears of it
   }
 }
@@ -251,34 +297,18 @@ bool supervisor_state::core_room_down(const caf::down_msg& d) {
 }
 
 /// All for one: what the rooms share (block ids, sequences, KV content) is gone with any of them.
-void supervisor_state::crash_engine(const std::string& key, const failure& why) {
-  auto& e = engines_.at(key);
+void supervisor_state::crash_engine(const engine_id& id, const failure& why) {
+  auto& e = engines_.at(id);
   ++num_restarts_;
   spdlog::warn("the engine of {} fell: {}", e.model->name, why.text);
   tear_down(e, caf::exit_reason::kill);
+  e.is_restarting = true;
   if (!e.restarts.allow(self->clock().now())) {
     spdlog::error("the engine of {} failed too often and stays down", e.model->name);
-    self->send(models_, atom::failed_v, key,
-               failure{ec::engine_failed, "the engine failed too often, last: " + why.text,
-                       "see the log (log.level warn)"});
-    engines_.erase(key);  // `key` may be its own
-    return;
+    return engine_failed(id, {ec::engine_failed, "the engine failed too often, last: " + why.text,
+                              "see the log (log.level warn)"});
   }
-  e.executor = spawn_blocking(executor, e.model, e.plan, args_.make_backend);
-  self->request(e.executor, device_timeout, atom::load_v)
-      .then(
-          [this, key, instance = e.instance](const std::string& numerics) {
-            if (!wanted(key, instance)) return;
-            open_engine(key, numerics);
-            self->send(monitor_, atom::started_v, std::string{"engine"});
-            self->send(models_, atom::started_v, handles_of(key));
-          },
-          [this, key, instance = e.instance](caf::error& error) {
-            if (!is_instance(key, instance)) return;
-            tear_down(engines_.at(key), caf::exit_reason::kill);
-            engines_.erase(key);
-            self->send(models_, atom::failed_v, key, to_failure(error));
-          });
+  if (!e.is_device_held) load_device(id);  // else when it is given back
 }
 
 caf::result<caf::ok_atom> supervisor_state::stop() {
@@ -294,7 +324,7 @@ void supervisor_state::stop_rooms(const failure& why) {
   for (auto& p : std::exchange(drain_promises_, {})) p.deliver(to_error(why));
   std::vector<caf::actor> rooms{caf::actor_cast<caf::actor>(kernel_room),
                                 caf::actor_cast<caf::actor>(models_)};
-  for (const auto& [key, e] : engines_) {
+  for (const auto& [id, e] : engines_) {
     for (const auto& room : e.rooms()) rooms.push_back(room);
   }
   rooms.push_back(caf::actor_cast<caf::actor>(ledger_));
@@ -325,9 +355,12 @@ supervisor_actor::behavior_type supervisor(
       [self](atom::started, const process_handle& x) { self->state.process_started(x); },
       [self](atom::drain, bool cancel_them) { return self->state.drain(cancel_them); },
       [self](atom::stop) { return self->state.stop(); },
-      [self](atom::load, const std::string& key, const loaded_model_ptr& m,
-             const engine_plan& plan) { return self->state.start_engine(key, m, plan); },
-      [self](atom::unload, const std::string& key) { return self->state.stop_engine(key); },
+      [self](atom::load, const std::string& path, const loaded_model_ptr& m,
+             const engine_plan& plan) { return self->state.start_engine(path, m, plan); },
+      [self](atom::ended, const engine_id& id, uint64_t device) {
+        self->state.device_gone(id, device);
+      },
+      [self](atom::unload, const std::string& path) { return self->state.stop_engines(path); },
       [self](atom::status) { return self->state.status(); },
   };
 }

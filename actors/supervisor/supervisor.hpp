@@ -22,7 +22,7 @@ struct supervisor_args {
 ///
 ///   supervisor
 ///   ├── monitor, ledger, models, kernel      one for one: a new room is wired in for the old one
-///   └── engine (one per model)               all for one: tokenizer, scheduler, memory, executor
+///   └── engine (one per model and device)    all for one: tokenizer, scheduler, memory, executor
 ///                                            share sequences and blocks, so they start over
 ///                                            together
 ///
@@ -41,9 +41,10 @@ struct supervisor_state {
       : self(self) {}
 
   void start(supervisor_args a);
-  caf::result<engine_handles> start_engine(const std::string& key, const loaded_model_ptr& m,
+  caf::result<engine_handles> start_engine(const std::string& path, const loaded_model_ptr& m,
                                            const engine_plan& plan);
-  caf::result<caf::ok_atom> stop_engine(const std::string& key);
+  caf::result<caf::ok_atom> stop_engines(const std::string& path);
+  void device_gone(const engine_id& id, uint64_t device);
   void process_started(const process_handle& x);
   caf::result<caf::ok_atom> drain(bool cancel_them);
   caf::result<caf::ok_atom> stop();
@@ -65,7 +66,12 @@ private:
     scheduler_actor scheduler;
     memory_actor memory;
     executor_actor executor;
+    transfer_actor mover;  ///< The executor's own; null where the host has no blocks.
     restart_policy restarts{restarts_max, restarts_period};
+    uint64_t device = 0;          ///< Which of all devices that were ever made.
+    bool is_device_held = false;  ///< Until it is given back.
+    bool is_restarting = false;
+    std::vector<caf::typed_response_promise<engine_handles>> starters;  ///< Who waits for it.
 
     std::vector<caf::actor> rooms() const;
   };
@@ -79,13 +85,15 @@ private:
   void ask_kernel_to_drain();
   core_wiring wiring() const;
   std::string core_room_at(const caf::actor_addr& address) const;
-  void load_device(const std::string& key, caf::typed_response_promise<engine_handles> promise);
-  bool wanted(const std::string& key, uint64_t instance) const;
-  bool is_instance(const std::string& key, uint64_t instance) const;
-  void open_engine(const std::string& key, const std::string& numerics);
-  void crash_engine(const std::string& key, const failure& why);
+  void load_device(const engine_id& id);
+  void device_stands(const engine_id& id, const device_report& device);
+  void engine_failed(const engine_id& id, const failure& why);
+  bool wanted(const engine_id& id, uint64_t instance) const;
+  bool is_instance(const engine_id& id, uint64_t instance) const;
+  void open_engine(const engine_id& id, const device_report& device);
+  void crash_engine(const engine_id& id, const failure& why);
   void tear_down(engine& e, caf::exit_reason why);
-  engine_handles handles_of(const std::string& key) const;
+  engine_handles handles_of(const engine_id& id) const;
   bool core_room_down(const caf::down_msg& d);
   void stop_rooms(const failure& why);
   void check_stopped();
@@ -95,10 +103,10 @@ private:
   ledger_actor ledger_;
   models_actor models_;
   std::map<std::string, restart_policy> core_restarts_;
-  std::map<std::string, engine> engines_;
+  std::map<engine_id, engine> engines_;
   uint32_t kernels_started_ = 0;
   size_t num_restarts_ = 0;
-  uint64_t num_engines_ = 0;  ///< Ever started.
+  uint64_t num_engines_ = 0, num_devices_ = 0;  ///< Ever started.
   std::map<caf::actor_addr, process_handle> processes_;
   std::optional<bool> drain_;  ///< Set: no new work; true: cancel what runs.
   std::vector<caf::typed_response_promise<caf::ok_atom>> drain_promises_;

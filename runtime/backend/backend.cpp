@@ -1,8 +1,5 @@
 #include "runtime/backend/backend.hpp"
 
-#include <unistd.h>
-
-#include <algorithm>
 #include <utility>
 
 #include "runtime/backend/registry.hpp"
@@ -26,21 +23,6 @@ result<void> validate_limits(const backend_limits& limits) {
   return {};
 }
 
-/// Whether a CUDA device can be used. The module's libraries are heavy: nothing is loaded where the
-/// driver's file is not there. A driver that is too old is no reason to fail.
-bool has_cuda_device() {
-  const auto known = backends().names();
-  if (std::find(known.begin(), known.end(), "cuda") == known.end()) return false;
-  return ::access("/dev/nvidiactl", F_OK) == 0 && device_room_of_backend("cuda").ok();
-}
-
-/// What "auto" means: the fastest device that this machine has.
-std::string_view chosen(std::string_view name) {
-  if (name != "auto") return name;
-  static const bool on_gpu = has_cuda_device();
-  return on_gpu ? "cuda" : "cpu";
-}
-
 }  // namespace
 
 uint64_t backend_memory::total() const {
@@ -55,23 +37,41 @@ result<std::span<const token_id>> backend::forward_and_choose(const step_batch&,
   return std::span<const token_id>{};
 }
 
+result<void> backend::begin(const step_batch&, std::span<const token_choice>) {
+  LLMOS_CHECK(!"a backend that runs ahead overrides this");
+  return {};
+}
+
+result<void> backend::move_blocks(std::span<const block_move>) {
+  return failure{ec::unsupported, "the backend " + info().name + " has no blocks on the host", ""};
+}
+
+void backend::wait() {
+  LLMOS_CHECK(!"a backend that runs ahead overrides this");
+}
+
+result<std::span<const token_id>> backend::finish() {
+  LLMOS_CHECK(!"a backend that runs ahead overrides this");
+  return std::span<const token_id>{};
+}
+
 result<std::unique_ptr<backend>> make_backend(std::string_view name, std::shared_ptr<const model> m,
                                               const backend_limits& limits) {
   LLMOS_CHECK(m != nullptr);
   LLMOS_TRY_VOID(validate_limits(limits));
-  LLMOS_TRY(const auto found, backends().find(chosen(name)));
+  LLMOS_TRY(const auto found, backends().find(name));
   return found.kind->make(found.device, std::move(m), limits);
 }
 
 result<backend_memory> memory_of_backend(std::string_view name, const model& m,
                                          const backend_limits& limits) {
   LLMOS_TRY_VOID(validate_limits(limits));
-  LLMOS_TRY(const auto found, backends().find(chosen(name)));
+  LLMOS_TRY(const auto found, backends().find(name));
   return found.kind->memory(found.device, m, limits);
 }
 
 result<std::optional<uint64_t>> device_room_of_backend(std::string_view name) {
-  LLMOS_TRY(const auto found, backends().find(chosen(name)));
+  LLMOS_TRY(const auto found, backends().find(name));
   if (!found.kind->free_bytes) return std::optional<uint64_t>{};
   LLMOS_TRY(const uint64_t bytes, found.kind->free_bytes(found.device));
   return std::optional<uint64_t>{bytes};

@@ -44,6 +44,9 @@ struct backend_limits {
   uint32_t num_blocks = 128;    ///< KV blocks in the pool.
   uint32_t block_tokens = 16;   ///< Positions of one KV block.
   kv_type kv = kv_type::f16;    ///< How K and V are kept.
+  /// KV blocks of the host that move_blocks() knows, where the backend has memory of its own; else
+  /// 0.
+  uint32_t num_host_blocks = 0;
   /// CPU compute threads; 0 = as many as the affinity mask and cgroup allow.
   uint32_t num_threads = 0;
 };
@@ -62,8 +65,9 @@ struct backend_memory {
   uint64_t weight_bytes = 0;   ///< As the backend keeps them, and those it reads in the file.
   uint64_t kv_bytes = 0;       ///< The KV pool, of as many blocks as the limits say.
   uint64_t scratch_bytes = 0;  ///< What else the limits fix: activations, logits, tables.
+  uint64_t host_bytes = 0;     ///< Blocks of the host beside a device's own memory.
 
-  /// The sum, or the largest number when it leaves 64 bits.
+  /// The sum without host_bytes, or the largest number when it leaves 64 bits.
   uint64_t total() const;
 };
 
@@ -92,13 +96,41 @@ public:
   virtual result<std::span<const token_id>> forward_and_choose(
       const step_batch& batch, std::span<const token_choice> choices);
 
+  /// Whether begin(), wait() and finish() work.
+  virtual bool runs_ahead() const { return false; }
+
+  /// Begins what forward_and_choose() does and returns before it is done. A token -1 - i of the
+  /// batch stands for the one that the step begun before chooses for its logit row i. Nothing but
+  /// these three functions may be called until every step was finished. REQUIRES: as
+  /// forward_and_choose(); runs_ahead(); at most one other step is begun and not finished. Errors:
+  /// as forward(), for what can be seen at once.
+  virtual result<void> begin(const step_batch& batch, std::span<const token_choice> choices);
+
+  /// The n-th call returns when the n-th step that was begun has ended, well or badly. The one
+  /// function that may run on another thread, beside the others. REQUIRES: that step was begun.
+  virtual void wait();
+
+  /// The tokens of the oldest step that is begun and not finished, as forward_and_choose() returns
+  /// them; valid until the step after the next is begun. Waits for it. REQUIRES: there is such a
+  /// step. Errors: engine_failed.
+  virtual result<std::span<const token_id>> finish();
+
   /// Copies whole KV blocks, from[i] to to[i], all layers, in order (copy on write).
   /// Errors: invalid_argument (lengths differ, a block is not in the pool; nothing was copied).
   virtual result<void> copy_blocks(std::span<const block_id> from,
                                    std::span<const block_id> to) = 0;
+
+  /// Whether move_blocks() works.
+  virtual bool moves_blocks() const { return false; }
+
+  /// Moves whole KV blocks, all layers, in this order: a device's to the host or back; ids from
+  /// limits().num_blocks on are the host's. May run on another thread beside any function here that
+  /// touches none of these blocks. Errors: invalid_argument (no such blocks; nothing was moved),
+  /// unsupported, engine_failed.
+  virtual result<void> move_blocks(std::span<const block_move> moves);
 };
 
-/// Makes the backend called `name` ("reference", "cpu", "cuda:0", "auto"; registry.hpp). Errors:
+/// Makes the backend called `name` ("reference", "cpu", "cuda:0"; registry.hpp). Errors:
 /// invalid_argument (names the known ones), out_of_memory (with the bytes asked for), unsupported,
 /// bad_file (a module that cannot be loaded).
 result<std::unique_ptr<backend>> make_backend(std::string_view name, std::shared_ptr<const model> m,
@@ -115,8 +147,13 @@ result<std::optional<uint64_t>> device_room_of_backend(std::string_view name);
 /// Names that `make_backend` accepts on this machine.
 std::vector<std::string> backend_names();
 
-/// Checks a batch against limits and vocabulary; shared by all backends.
-result<void> validate(const step_batch& batch, const backend_limits& limits, uint32_t n_vocab);
+/// Checks a batch against limits and vocabulary; shared by all backends. `n_before`: logit rows of
+/// the step begun before, whose tokens the batch may name.
+result<void> validate(const step_batch& batch, const backend_limits& limits, uint32_t n_vocab,
+                      uint32_t n_before = 0);
+
+/// Checks the arguments of `move_blocks` against the pools; shared by all backends.
+result<void> validate_moves(std::span<const block_move> moves, const backend_limits& limits);
 
 /// Checks the arguments of `copy_blocks` against the pool; shared by all backends.
 result<void> validate_copy(std::span<const block_id> from, std::span<const block_id> to,

@@ -1,14 +1,18 @@
 #include "runtime/backend/registry.hpp"
 
 #include <dlfcn.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <charconv>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <set>
 
 #include "runtime/backend/cpu/cpu_backend.hpp"
+#include "runtime/backend/cpu/cpu_count.hpp"
+#include "runtime/backend/cpu/read_speed.hpp"
 #include "runtime/backend/reference/reference_backend.hpp"
 
 namespace llmos {
@@ -33,6 +37,16 @@ bool is_plain(std::string_view name) {
     return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
   };
   return !name.empty() && name.size() <= 32 && std::all_of(name.begin(), name.end(), allowed);
+}
+
+/// Whether one of the files is there that the module's list of devices names.
+bool has_device(const std::string& module_path) {
+  std::ifstream list(fs::path(module_path).replace_extension(".devices"));
+  std::error_code none;
+  for (std::string line; std::getline(list, line);) {
+    if (!line.empty() && fs::exists(line, none)) return true;
+  }
+  return false;
 }
 
 failure broken_module(const std::string& path, const std::string& why) {
@@ -96,7 +110,8 @@ std::vector<std::string> backend_registry::names() const {
   for (const std::string& folder : module_folders_) {
     std::error_code none;  // a folder that is not there has no modules
     for (const auto& entry : fs::directory_iterator(folder, none)) {
-      if (auto name = name_of_module(entry.path().filename().string())) out.insert(*name);
+      const auto name = name_of_module(entry.path().filename().string());
+      if (name && is_plain(*name)) out.insert(*name);
     }
   }
   return {out.begin(), out.end()};
@@ -110,6 +125,32 @@ std::optional<std::string> backend_registry::module_path(const std::string& name
     if (fs::exists(path, none)) return path.string();
   }
   return std::nullopt;
+}
+
+std::vector<backend_registry::choice> backend_registry::automatic() {
+  const std::lock_guard lock(mutex_);
+  for (const std::string& name : names()) {
+    if (kinds_.contains(name)) continue;
+    const auto path = module_path(name);
+    if (!path || !has_device(*path)) continue;
+    if (const auto loaded = load(*path); !loaded) spdlog::warn("{}", to_string(loaded.error()));
+  }
+  std::vector<choice> out;
+  for (const auto& [name, kind] : kinds_) {
+    if (!kind.read_speed) continue;
+    const uint32_t n = kind.num_devices ? kind.num_devices() : 1;
+    for (uint32_t device = 0; device < n; ++device) out.push_back({&kind, device});
+  }
+  return out;
+}
+
+result<double> backend_registry::read_speed(const choice& device) {
+  const std::lock_guard lock(mutex_);
+  const auto key = std::pair(device.kind->name, device.device);
+  if (const auto it = read_speeds_.find(key); it != read_speeds_.end()) return it->second;
+  LLMOS_TRY(const double measured, device.kind->read_speed(device.device));
+  read_speeds_.emplace(key, measured);
+  return measured;
 }
 
 /// The library stays open: what it added may be used until the program ends.
@@ -137,7 +178,9 @@ void add_built_in(backend_registry& to) {
           },
           [](uint32_t, const model& m, const backend_limits& limits) {
             return memory_of_cpu_backend(m, limits);
-          }});
+          },
+          {},
+          [](uint32_t) { return result<double>(cpu::read_speed(cpu::usable_cpus())); }});
   to.add({"reference",
           [](uint32_t, std::shared_ptr<const model> m, const backend_limits& limits) {
             return make_reference_backend(std::move(m), limits);

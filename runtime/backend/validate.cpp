@@ -50,7 +50,8 @@ result<void> validate_logit_rows(const step_batch& batch, const backend_limits& 
 
 }  // namespace
 
-result<void> validate(const step_batch& batch, const backend_limits& limits, uint32_t n_vocab) {
+result<void> validate(const step_batch& batch, const backend_limits& limits, uint32_t n_vocab,
+                      uint32_t n_before) {
   if (batch.tokens.empty()) return bad("has no rows");
   if (batch.tokens.size() > limits.max_rows) {
     return bad("has rows: " + of(batch.tokens.size(), limits.max_rows));
@@ -60,6 +61,7 @@ result<void> validate(const step_batch& batch, const backend_limits& limits, uin
   }
   for (const token_id token : batch.tokens) {
     if (token >= 0 && static_cast<uint32_t>(token) < n_vocab) continue;
+    if (token < 0 && -1 - int64_t{token} < n_before) continue;
     return bad("token " + std::to_string(token) + " is not in the vocabulary of " +
                std::to_string(n_vocab));
   }
@@ -91,6 +93,18 @@ result<void> validate_copy(std::span<const block_id> from, std::span<const block
       return bad("copies block " + std::to_string(id) + " of a pool of " +
                  std::to_string(limits.num_blocks));
     }
+  }
+  return {};
+}
+
+result<void> validate_moves(std::span<const block_move> moves, const backend_limits& limits) {
+  const uint64_t n_blocks = uint64_t{limits.num_blocks} + limits.num_host_blocks;
+  for (const block_move& m : moves) {
+    const bool from_host = m.from >= limits.num_blocks, to_host = m.to >= limits.num_blocks;
+    if (m.from < n_blocks && m.to < n_blocks && from_host != to_host) continue;
+    return bad("moves block " + std::to_string(m.from) + " to " + std::to_string(m.to) +
+               " where the device has " + std::to_string(limits.num_blocks) + " and the host " +
+               std::to_string(limits.num_host_blocks));
   }
   return {};
 }

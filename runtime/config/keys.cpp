@@ -61,8 +61,8 @@ std::vector<config_key> keys_of(node_config& x) {
        "Where models lie. Empty: $LLMOS_MODELS, else ~/.local/share/llmos/models."},
 
       {"engine.backend", &x.engine.backend, {}, "",
-       "What computes: auto, cpu, cuda, cuda:N (one of several GPUs), reference, or a module's "
-       "name."},
+       "What computes: auto (the fastest with room), cpu, cuda, cuda:N, reference, a module's "
+       "name; or several with commas between: an engine on each, which share the requests."},
       {"engine.threads", &x.engine.threads, {0, 1024}, "threads",
        "Compute threads; 0 = one per core that this process may use."},
       {"engine.context", &x.engine.context, {0, 16777216}, "tokens",
@@ -73,6 +73,8 @@ std::vector<config_key> keys_of(node_config& x) {
        "How K and V are kept. q8_0 takes about half the memory and rounds them to 8 bits."},
       {"engine.kv_bytes", &x.engine.kv_bytes, {0, 1125899906842624.0}, "bytes",
        "KV memory of an engine; 0 = four full contexts, at most a quarter of free memory."},
+      {"engine.swap_bytes", &x.engine.swap_bytes, {0, 1125899906842624.0}, "bytes",
+       "Memory of the host that keeps what a device's KV memory has no room for; 0 = none."},
       {"engine.step_tokens", &x.engine.step_tokens, {1, 65536}, "tokens",
        "Budget of one step: decoding sequences first, the rest is prefill."},
       {"engine.prefill_chunk", &x.engine.prefill_chunk, {1, 65536}, "tokens",

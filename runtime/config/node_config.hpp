@@ -18,11 +18,12 @@ struct node_config {
     std::string folder;                ///< Empty: LLMOS_MODELS, else ~/.local/share/llmos/models.
   } models;
   struct {
-    std::string backend = "auto";  ///< auto | cpu | reference
+    std::string backend = "auto";  ///< "auto" or a name (backend/registry.hpp)
     uint32_t threads = 0;          ///< Compute threads; 0 = cores this process may use.
     uint32_t context = 0;          ///< Tokens per sequence; 0 = min(model's, 8192).
     uint32_t block_tokens = 16;    ///< Positions per KV block.
     std::string kv_type = "f16";   ///< f16 | q8_0
+    uint64_t swap_bytes = 0;       ///< KV blocks of the host for a device's engine.
     uint64_t kv_bytes =
         0;  ///< KV pool; 0 = room for 4 full contexts, at most a quarter of free memory.
     uint32_t step_tokens = 256;        ///< Token budget of one step.

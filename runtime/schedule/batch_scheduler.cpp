@@ -81,11 +81,12 @@ result<void> batch_scheduler::resume(sequence& s, const sequence_spec& spec) {
   const auto shared = common_prefix(s.tokens, spec.tokens);
   const bool same = spec.num_prompt == s.spec->num_prompt &&
                     shared == std::min(s.tokens.size(), spec.tokens.size());
-  if (!same || s.cancelled) {
+  if (!same || s.cancelled) {  // one that is over may have lost its end
     return failure{ec::invalid_argument, "request " + std::to_string(spec.id.value) + " exists",
                    "ids are used once"};
   }
   if (shared == s.tokens.size()) return {};  // nothing was lost
+  s.over = false;
   s.go_back_to = shared;
   if (!s.is_busy()) go_back(s);
   return {};
@@ -145,22 +146,69 @@ void batch_scheduler::on_leased(std::vector<block_id> blocks) {
 }
 
 std::optional<step_plan> batch_scheduler::next_step() {
-  if (in_flight_) return std::nullopt;
+  return flights_.empty() ? plan_next() : plan_ahead();
+}
+
+std::optional<step_plan> batch_scheduler::plan_next() {
   step_plan plan;
   uint32_t budget = limits_.max_step_tokens;
   plan_decodes(plan, budget);
+  const auto num_decodes = static_cast<uint32_t>(plan.entries.size());
   if (limits_.max_step_drafts > 0) plan_drafts(plan, budget);
-  step_decode_rows_ = limits_.max_step_tokens - budget;
-  budget = prefill_budget(step_decode_rows_, budget);
-  step_prefill_rows_ = budget;
+  const uint32_t decode_rows = limits_.max_step_tokens - budget;
+  budget = prefill_budget(decode_rows, budget);
+  uint32_t prefill_rows = budget;
   plan_prefills(plan, budget);
-  step_prefill_rows_ -= budget;
+  prefill_rows -= budget;
   if (plan.entries.empty()) return std::nullopt;
+  send_off(plan, decode_rows, prefill_rows, decode_rows > num_decodes);
+  return plan;
+}
+
+void batch_scheduler::send_off(step_plan& plan, uint32_t decode_rows, uint32_t prefill_rows,
+                               bool has_drafts) {
   plan.step = ++step_;
   plan.ended = std::exchange(forget_, {});
-  in_flight_ = true;
+  flights_.push_back({plan.step, decode_rows, prefill_rows, has_drafts});
   ++stats_.steps;
+}
+
+/// The sequences of the step in flight, one position on.
+std::optional<step_plan> batch_scheduler::plan_ahead() {
+  if (!may_go_ahead()) return std::nullopt;
+  step_plan plan;
+  for (auto& [arrival, s] : sequences_) {
+    if (goes_ahead(s)) add_entry_ahead(plan, s);
+  }
+  if (plan.entries.empty()) return std::nullopt;
+  const auto rows = static_cast<uint32_t>(plan.entries.size());
+  stats_.decode_tokens += rows;
+  ++stats_.steps_ahead;
+  send_off(plan, rows, 0, false);
   return plan;
+}
+
+/// Nothing but the tokens of the step in flight decides about the next.
+bool batch_scheduler::may_go_ahead() {
+  if (!limits_.run_ahead || flights_.size() > 1) return false;
+  const flight& now = flights_.front();
+  if (now.prefill_rows > 0 || now.has_drafts) return false;
+  std::vector<sequence*> all;
+  for (auto& [arrival, s] : sequences_) {
+    if (s.state != phase::running) continue;
+    if (s.in_flight == 0) return false;  // the next step is for it too
+    if (!goes_ahead(s)) continue;
+    if (!ensure_capacity(s, s.in_flight + 1)) return false;
+    all.push_back(&s);
+  }
+  if (limits_.max_step_drafts == 0) return true;
+  const auto bids = bids_of(all, limits_.max_step_drafts);
+  return std::all_of(bids.begin(), bids.end(), [](const auto& b) { return b.given == 0; });
+}
+
+/// It has a row in flight, and another token behind that of this row.
+bool batch_scheduler::goes_ahead(const sequence& s) const {
+  return s.in_flight > 0 && !s.is_leaving() && s.num_generated() + 1 < s.spec->sampling.max_tokens;
 }
 
 void batch_scheduler::plan_decodes(step_plan& plan, uint32_t& budget) {
@@ -179,25 +227,33 @@ void batch_scheduler::plan_decodes(step_plan& plan, uint32_t& budget) {
 }
 
 void batch_scheduler::plan_drafts(step_plan& plan, uint32_t& budget) {
-  std::vector<draft_bid> bids;
-  for (const auto& e : plan.entries) {
-    auto& s = *find(e.id);
-    const auto& spec = *s.spec;
-    if (!s.lookup) s.lookup.emplace(spec.num_prompt, spec.num_prompt + spec.sampling.max_tokens);
-    s.lookup->extend(s.tokens);
-    bids.push_back({&*s.lookup, room_for_drafts(s)});
-  }
+  std::vector<sequence*> all;
+  for (const auto& e : plan.entries) all.push_back(find(e.id));
   // Half of what the decodes left stays for prompts.
-  share_drafts(bids, std::min(budget / 2, limits_.max_step_drafts), cost_.of_row());
+  const auto bids = bids_of(all, std::min(budget / 2, limits_.max_step_drafts));
   for (size_t i = 0; i < bids.size(); ++i) {
     if (bids[i].given == 0) continue;
     auto& e = plan.entries[i];
-    auto& s = *find(e.id);
+    auto& s = *all[i];
     e.drafts = s.lookup->guess(s.tokens, bids[i].given);
     s.num_drafts = bids[i].given;
     budget -= bids[i].given;
     stats_.draft_tokens += bids[i].given;
   }
+}
+
+/// How many drafts each would get of so many.
+std::vector<draft_bid> batch_scheduler::bids_of(const std::vector<sequence*>& all,
+                                                uint32_t max_drafts) {
+  std::vector<draft_bid> bids;
+  for (auto* s : all) {
+    const auto& spec = *s->spec;
+    if (!s->lookup) s->lookup.emplace(spec.num_prompt, spec.num_prompt + spec.sampling.max_tokens);
+    s->lookup->extend(s->tokens);
+    bids.push_back({&*s->lookup, room_for_drafts(*s)});
+  }
+  share_drafts(bids, max_drafts, cost_.of_row());
+  return bids;
 }
 
 /// Within max_tokens, of which the step brings one anyway, and the blocks that it has.
@@ -222,10 +278,11 @@ void batch_scheduler::plan_prefills(step_plan& plan, uint32_t& budget) {
   }
 }
 
-/// Rows of prefill in a step that others wait for.
+/// Rows of prefill in a step that others wait for. A fifth of the time is left for steps that take
+/// longer than those before them.
 uint32_t batch_scheduler::prefill_budget(uint32_t decode_rows, uint32_t budget) const {
   if (decode_rows == 0 || limits_.max_stall_us == 0) return budget;
-  return std::min(budget, pace_.rows_within(limits_.max_stall_us));
+  return std::min(budget, pace_.rows_within(limits_.max_stall_us / 5 * 4));
 }
 
 bool batch_scheduler::ensure_capacity(sequence& s, uint32_t rows) {
@@ -243,12 +300,28 @@ void batch_scheduler::add_entry(step_plan& plan, sequence& s, uint32_t rows) {
   e.num_past = s.num_computed;
   e.num_tokens = rows;
   e.sample = s.num_computed + rows == s.tokens.size() && s.spec->sampling.max_tokens > 0;
-  e.new_blocks.assign(s.blocks.begin() + s.num_known_blocks, s.blocks.end());
-  s.num_known_blocks = static_cast<uint32_t>(s.blocks.size());
+  take_new_blocks(e, s);
   if (!s.known) e.spec = spec_for_executor(s);
   s.known = true;
   s.in_flight = rows;
   plan.entries.push_back(std::move(e));
+}
+
+void batch_scheduler::add_entry_ahead(step_plan& plan, sequence& s) {
+  plan_entry e;
+  e.id = s.spec->id;
+  e.num_past = s.num_computed + s.in_flight;
+  e.num_tokens = 1;
+  e.sample = true;
+  e.follows = true;
+  take_new_blocks(e, s);
+  s.ahead = true;
+  plan.entries.push_back(std::move(e));
+}
+
+void batch_scheduler::take_new_blocks(plan_entry& e, sequence& s) {
+  e.new_blocks.assign(s.blocks.begin() + s.num_known_blocks, s.blocks.end());
+  s.num_known_blocks = static_cast<uint32_t>(s.blocks.size());
 }
 
 /// After a preemption the executor starts over from everything generated so far.
@@ -275,23 +348,25 @@ void batch_scheduler::preempt_youngest() {
 }
 
 void batch_scheduler::step_done(const step_result& done) {
-  LLMOS_CHECK(in_flight_ && done.step == step_);
-  in_flight_ = false;
+  LLMOS_CHECK(!flights_.empty() && done.step == flights_.front().step);
+  const flight ended = flights_.front();
+  flights_.pop_front();
   const auto us = done.forward_us + done.sample_us;
-  pace_.observe(step_decode_rows_, step_prefill_rows_, us);
-  if (step_prefill_rows_ == 0) cost_.observe(step_decode_rows_, us);
+  pace_.observe(ended.decode_rows, ended.prefill_rows, us);
+  if (ended.prefill_rows == 0) cost_.observe(ended.decode_rows, us);
   for (auto it = sequences_.begin(); it != sequences_.end();) {
     auto& s = it->second;
     const bool ran = s.in_flight > 0;
     const bool was_prefill = ran && (!s.decoding() || s.num_generated() == 0);
-    s.num_computed += std::exchange(s.in_flight, 0);
+    s.num_computed += std::exchange(s.in_flight, std::exchange(s.ahead, false) ? 1 : 0);
     s.num_drafts = 0;
-    if (ran && s.cancelled) {
+    if (ran && !s.is_busy() && (s.cancelled || s.over)) {
       finish(s);
       it = sequences_.erase(it);
       continue;
     }
-    if (s.go_back_to) go_back(s);  // and the step's token goes with those that were lost
+    if (s.go_back_to && !s.is_busy())
+      go_back(s);  // and the tokens of steps go with those that were lost
     if (was_prefill) seal(s);
     if (ran && s.spec->sampling.max_tokens == 0 && s.num_computed == s.tokens.size()) {
       out_.tokens.push_back({s.spec->id, 0, {-1, 0, {}}, stop_reason::length, s.num_cached});
@@ -306,7 +381,7 @@ void batch_scheduler::step_done(const step_result& done) {
 
 void batch_scheduler::apply_token(const step_token& t) {
   auto* s = find(t.id);
-  if (s == nullptr || s->state != phase::running) return;  // cancelled or gone back meanwhile
+  if (s == nullptr || s->state != phase::running || s->is_leaving()) return;
   if (s->decoding()) {  // by a token of this step: that was a draft, and its row counts
     ++s->num_computed;
     ++stats_.accepted_tokens;
@@ -321,6 +396,8 @@ void batch_scheduler::apply_token(const step_token& t) {
   }
   out_.tokens.push_back(std::move(e));
   if (out_.tokens.back().stop == stop_reason::none) return;
+  s->over = s->in_flight > 0;
+  if (s->over) return;
   finish(*s);
   sequences_.erase(s->arrival);
 }
@@ -339,7 +416,9 @@ void batch_scheduler::remove(sequence_map::iterator it) {
 }
 
 void batch_scheduler::seal(sequence& s) {
-  const uint32_t full = s.num_computed / limits_.block_tokens;
+  // One that left has rows of tokens that do not count.
+  const auto num_known = std::min<uint64_t>(s.num_computed, s.tokens.size());
+  const auto full = static_cast<uint32_t>(num_known / limits_.block_tokens);
   if (full <= s.num_sealed) return;
   s.num_sealed = full;
   const auto num_tokens = static_cast<std::ptrdiff_t>(uint64_t{full} * limits_.block_tokens);
@@ -396,7 +475,8 @@ void batch_scheduler::request_lease() {
   for (const auto& [arrival, s] : sequences_) {
     if (s.state != phase::running || s.cancelled) continue;
     const auto capacity = s.blocks.size() * limits_.block_tokens;
-    const auto used = s.num_computed + s.in_flight + s.num_drafts;  // if all come true
+    const uint32_t ahead = limits_.run_ahead ? 1 : 0;
+    const auto used = s.num_computed + s.in_flight + ahead + s.num_drafts;  // if all come true
     const bool prefilled = used + 1 >= s.tokens.size();
     const auto total = s.spec->num_prompt + s.spec->sampling.max_tokens;
     if (prefilled && used + 2 > capacity && used < total) ++want;

@@ -28,6 +28,8 @@ struct scheduler_limits {
   /// How much prefill may lengthen a step while others wait for their next token; 0 = as much as
   /// the budget allows.
   uint64_t max_stall_us = 0;
+  /// Whether a step that only decodes may be followed by another before its tokens are known.
+  bool run_ahead = false;
 };
 result<void> validate(const scheduler_limits& x);
 
@@ -67,6 +69,8 @@ struct scheduler_stats {
   uint32_t waiting = 0;
   uint32_t running = 0;
   uint64_t steps = 0;
+  uint64_t steps_ahead =
+      0;  ///< Of these, those that were planned before the tokens they begin with.
   uint64_t preemptions = 0;
   uint64_t prefill_tokens = 0;
   uint64_t decode_tokens = 0;
@@ -79,9 +83,12 @@ struct scheduler_stats {
 /// first, then guesses of what follows them, then partial prefills, then admissions, first come
 /// first served, within a token budget. Guesses change no token: they take rows only where
 /// those pay (speculation.hpp), and blocks only of what their sequence has.
-/// Holds block ids leased by the memory manager, never memory. When blocks run out, the youngest
-/// sequence is preempted: its blocks go back and it is recomputed later (the same tokens follow,
-/// rule 4). Pure: no clock, no actor, no I/O; every answer of a neighbour is a method call.
+/// Where steps may run ahead, the next one is planned while a step that only decodes is in flight,
+/// for the same sequences one position on; that of a sequence whose end comes out meanwhile is
+/// computed for nothing. It waits as soon as there is something else to do: a prompt, guesses that
+/// pay. Holds block ids leased by the memory manager, never memory. When blocks run out, the
+/// youngest sequence is preempted: its blocks go back and it is recomputed later (the same tokens
+/// follow, rule 4). Pure: no clock, no actor, no I/O; every answer of a neighbour is a method call.
 ///
 ///   waiting ──reserve/granted──▶ running ──end──▶ gone
 ///      ▲                            │
@@ -104,10 +111,10 @@ public:
   void on_reserved(reserve_reply reply);
   void on_leased(std::vector<block_id> blocks);
 
-  /// The next step, or nothing when a step is in flight or nothing can run.
+  /// The next step, or nothing when no other may be in flight or nothing can run.
   std::optional<step_plan> next_step();
 
-  /// Takes the result of the step in flight. REQUIRES: result.step is that step, no error.
+  /// Takes the result of the oldest step in flight. REQUIRES: result.step is that step, no error.
   void step_done(const step_result& done);
 
   /// What to send after the calls above; empties itself.
@@ -115,7 +122,7 @@ public:
 
   scheduler_stats stats() const;
   bool idle() const { return sequences_.empty(); }
-  bool in_flight() const { return in_flight_; }
+  bool in_flight() const { return !flights_.empty(); }
 
 private:
   enum class phase : uint8_t { waiting, reserving, running };
@@ -125,6 +132,7 @@ private:
     uint64_t arrival = 0;
     phase state = phase::waiting;
     bool cancelled = false;            ///< Goes when the open reservation or step has ended.
+    bool over = false;                 ///< It has ended: goes when the steps in flight have.
     bool known = false;                ///< The executor has the spec.
     std::optional<size_t> go_back_to;  ///< Number of tokens to keep when that event has come.
     std::vector<token_id> tokens;      ///< Prompt and everything generated.
@@ -133,12 +141,15 @@ private:
     uint32_t num_sealed = 0;        ///< Whole blocks announced to the prefix index.
     uint32_t num_known_blocks = 0;  ///< Blocks that the executor's table has.
     uint32_t num_cached = 0;        ///< Prompt tokens found in the prefix index.
-    uint32_t in_flight = 0;         ///< Rows of the step in flight, without those of drafts.
+    uint32_t in_flight = 0;         ///< Rows of the oldest step in flight, without drafts.
+    bool ahead = false;             ///< It has a row in the step after that one.
     uint32_t num_drafts = 0;        ///< Drafts of the step in flight.
     std::optional<prompt_lookup> lookup;  ///< Once it decodes, where there is speculation.
 
     /// An answer is open that names it: it can neither go nor go back yet.
     bool is_busy() const { return state == phase::reserving || in_flight > 0; }
+    /// Nothing that steps bring counts for it any more.
+    bool is_leaving() const { return cancelled || over || go_back_to; }
     bool decoding() const { return num_computed + 1 == tokens.size(); }
     uint32_t num_generated() const {
       return static_cast<uint32_t>(tokens.size()) - spec->num_prompt;
@@ -146,15 +157,30 @@ private:
   };
   using sequence_map = std::map<uint64_t, sequence>;  // by arrival: iteration is queue order
 
+  /// A step in flight.
+  struct flight {
+    uint64_t step;
+    uint32_t decode_rows, prefill_rows;
+    bool has_drafts;
+  };
+
   result<void> resume(sequence& s, const sequence_spec& spec);
+  std::optional<step_plan> plan_next();
+  std::optional<step_plan> plan_ahead();
+  bool may_go_ahead();
+  bool goes_ahead(const sequence& s) const;
+  void send_off(step_plan& plan, uint32_t decode_rows, uint32_t prefill_rows, bool has_drafts);
   void go_back(sequence& s);
   void plan_decodes(step_plan& plan, uint32_t& budget);
   void plan_drafts(step_plan& plan, uint32_t& budget);
+  std::vector<draft_bid> bids_of(const std::vector<sequence*>& all, uint32_t max_drafts);
   uint32_t room_for_drafts(const sequence& s) const;
   void plan_prefills(step_plan& plan, uint32_t& budget);
   uint32_t prefill_budget(uint32_t decode_rows, uint32_t budget) const;
   bool ensure_capacity(sequence& s, uint32_t rows);
   void add_entry(step_plan& plan, sequence& s, uint32_t rows);
+  void add_entry_ahead(step_plan& plan, sequence& s);
+  void take_new_blocks(plan_entry& e, sequence& s);
   static spec_ptr spec_for_executor(const sequence& s);
   void preempt_youngest();
   void apply_token(const step_token& t);
@@ -176,12 +202,11 @@ private:
   scheduler_output out_;
   uint64_t next_arrival_ = 0;
   uint64_t step_ = 0;
-  uint32_t step_decode_rows_ = 0, step_prefill_rows_ = 0;  ///< Of the step in flight.
+  std::deque<flight> flights_;  ///< Oldest first, at most two.
   prefill_pace pace_;
   step_cost cost_;
   uint32_t num_running_ = 0;
-  uint32_t lease_open_ = 0;  ///< Blocks asked for and not yet answered.
-  bool in_flight_ = false;
+  uint32_t lease_open_ = 0;         ///< Blocks asked for and not yet answered.
   bool reserving_ = false;          ///< One reservation is open.
   bool admission_blocked_ = false;  ///< Somebody must end before another admission is tried.
   bool short_of_blocks_ = false;    ///< The last lease brought less than asked.

@@ -4,6 +4,7 @@
 #include <limits>
 #include <string>
 
+#include "runtime/backend/placement.hpp"
 #include "runtime/base/checked.hpp"
 
 namespace llmos {
@@ -77,7 +78,6 @@ engine_plan sizes_of(const node_config& config) {
   const auto& e = config.engine;
   const uint32_t drafts = e.speculation == "off" ? 0 : max_step_drafts;
   engine_plan plan;
-  plan.backend = e.backend;
   plan.device = {.max_rows = e.step_tokens,
                  .max_logits = e.max_running + drafts,
                  .max_seqs = e.max_running,
@@ -97,6 +97,59 @@ void set_memory(engine_plan& plan, uint32_t context, uint64_t blocks) {
   plan.device.max_context = plan.schedule.max_context = context;
   plan.device.num_blocks = plan.schedule.num_blocks =
       static_cast<uint32_t>(std::min<uint64_t>(blocks, std::numeric_limits<int32_t>::max()));
+}
+
+/// Blocks of the host for what a device has no room for.
+result<void> add_host_blocks(engine_plan& plan, uint64_t swap_bytes,
+                             const backend_memory& one_block, const memory_room& of_host) {
+  constexpr uint64_t most = std::numeric_limits<int32_t>::max();
+  const uint64_t n_blocks = std::min(swap_bytes / one_block.kv_bytes, most);
+  plan.device.num_host_blocks = static_cast<uint32_t>(n_blocks);
+  plan.memory.host_bytes = n_blocks * one_block.kv_bytes;
+  if (plan.memory.host_bytes <= of_host.bytes) return {};
+  return failure{ec::out_of_memory,
+                 "engine.swap_bytes takes " + std::to_string(plan.memory.host_bytes >> 20) +
+                     " MiB, " + std::to_string(of_host.bytes >> 20) + " MiB of the host are free",
+                 "lower engine.swap_bytes"};
+}
+
+/// An engine on that backend. `plan` has the sizes that memory does not change, and the context
+/// that is wanted.
+result<engine_plan> plan_on(const std::string& backend, engine_plan plan, const model& m,
+                            const node_config& config, const memory_room& of_host) {
+  const auto& e = config.engine;
+  LLMOS_TRY(const memory_room room, room_of_backend(backend, of_host));
+  const uint32_t wanted = plan.device.max_context;
+  LLMOS_TRY(plan.backend, canonical_backend(backend));
+  plan.on_device = room.of_device;
+  LLMOS_TRY(const backend_memory one_block, memory_of_backend(backend, m, plan.device));
+  const block_room left = room_for_blocks(config, one_block, room);
+
+  const uint32_t least = e.context != 0 ? wanted : std::min(wanted, context_min_by_default);
+  const auto context =
+      static_cast<uint32_t>(std::clamp<uint64_t>(left.for_context * e.block_tokens, least, wanted));
+  const uint64_t context_blocks = ceil_div(context, e.block_tokens);
+  if (e.kv_bytes != 0 && context_blocks > left.for_pool) {
+    return small_pool(context, context_blocks * one_block.kv_bytes, e.kv_bytes);
+  }
+  const uint64_t contexts = room.of_device ? e.max_running : contexts_by_default;
+  const uint64_t most = e.kv_bytes != 0 ? left.for_pool : contexts * context_blocks;
+  set_memory(plan, context, std::max(context_blocks, std::min(most, left.for_pool)));
+  if (context < wanted) plan.note = shrunk_note(wanted, context, config, room);
+  if (e.swap_bytes != 0 && !room.of_device) {
+    plan.note += std::string(plan.note.empty() ? "" : "; ") +
+                 "engine.swap_bytes is not used: KV memory is the host's";
+  }
+
+  plan.memory = one_block;
+  plan.memory.kv_bytes = plan.device.num_blocks * one_block.kv_bytes;
+  if (room.of_device) LLMOS_TRY_VOID(add_host_blocks(plan, e.swap_bytes, one_block, of_host));
+  // What is free may become more: of a pool, one context must fit. A limit binds the whole pool.
+  backend_memory need = plan.memory;
+  if (!room.is_ours()) need.kv_bytes = context_blocks * one_block.kv_bytes;
+  LLMOS_TRY_VOID(check_room(need, room));
+  LLMOS_TRY_VOID(validate(plan.schedule));
+  return plan;
 }
 
 }  // namespace
@@ -119,36 +172,46 @@ result<loaded_model_ptr> load_model_file(const std::string& name, const std::str
 
 result<engine_plan> plan_engine(const model& m, const node_config& config,
                                 const memory_room& of_host) {
-  const auto& e = config.engine;
-  LLMOS_TRY(const memory_room room, room_of_backend(e.backend, of_host));
   LLMOS_TRY(const uint32_t wanted, wanted_context(m, config));
-  engine_plan plan = sizes_of(config);
-  plan.on_device = room.of_device;
-  LLMOS_TRY(plan.device.kv, kv_type_named(e.kv_type));
-  set_memory(plan, wanted, 1);
-  LLMOS_TRY(const backend_memory one_block, memory_of_backend(e.backend, m, plan.device));
-  const block_room left = room_for_blocks(config, one_block, room);
-
-  const uint32_t least = e.context != 0 ? wanted : std::min(wanted, context_min_by_default);
-  const auto context =
-      static_cast<uint32_t>(std::clamp<uint64_t>(left.for_context * e.block_tokens, least, wanted));
-  const uint64_t context_blocks = ceil_div(context, e.block_tokens);
-  if (e.kv_bytes != 0 && context_blocks > left.for_pool) {
-    return small_pool(context, context_blocks * one_block.kv_bytes, e.kv_bytes);
-  }
-  const uint64_t contexts = room.of_device ? e.max_running : contexts_by_default;
-  const uint64_t most = e.kv_bytes != 0 ? left.for_pool : contexts * context_blocks;
-  set_memory(plan, context, std::max(context_blocks, std::min(most, left.for_pool)));
-  if (context < wanted) plan.note = shrunk_note(wanted, context, config, room);
-
-  plan.memory = one_block;
-  plan.memory.kv_bytes = plan.device.num_blocks * one_block.kv_bytes;
-  // What is free may become more: of a pool, one context must fit. A limit binds the whole pool.
-  backend_memory need = plan.memory;
-  if (!room.is_ours()) need.kv_bytes = context_blocks * one_block.kv_bytes;
-  LLMOS_TRY_VOID(check_room(need, room));
-  LLMOS_TRY_VOID(validate(plan.schedule));
+  engine_plan sizes = sizes_of(config);
+  LLMOS_TRY(sizes.device.kv, kv_type_named(config.engine.kv_type));
+  set_memory(sizes, wanted, 1);
+  std::string note;
+  const auto devices = devices_meant(config.engine.backend, m, sizes.device);
+  LLMOS_TRY(auto plan, with_first_of(devices, note, [&](const std::string& backend) {
+              return plan_on(backend, sizes, m, config, of_host);
+            }));
+  if (!note.empty()) plan.note = plan.note.empty() ? note : note + "; " + plan.note;
   return plan;
+}
+
+uint64_t of_host_memory(bool on_device, const backend_memory& x) {
+  return on_device ? x.host_bytes : x.total();
+}
+
+result<std::vector<engine_plan>> plan_engines(const model& m, const node_config& config,
+                                              const memory_room& of_host) {
+  const auto names = backends_listed(config.engine.backend);
+  std::vector<engine_plan> out;
+  memory_room left = of_host;
+  node_config one = config;
+  for (const std::string& name : names) {
+    one.engine.backend = name;
+    LLMOS_TRY(auto plan, plan_engine(m, one, left));
+    const bool again = std::any_of(out.begin(), out.end(),
+                                   [&](const auto& p) { return p.backend == plan.backend; });
+    if (again) {
+      return failure{ec::invalid_argument, "engine.backend names " + plan.backend + " twice",
+                     "name each device once"};
+    }
+    left.bytes -= std::min(left.bytes, of_host_memory(plan.on_device, plan.memory));
+    if (names.size() > 1) {
+      const auto seconds = pass_seconds(plan.backend, m, plan.device);
+      plan.pass_seconds = seconds ? *seconds : 0;
+    }
+    out.push_back(std::move(plan));
+  }
+  return out;
 }
 
 }  // namespace llmos

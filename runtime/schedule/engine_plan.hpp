@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "runtime/backend/backend.hpp"
 #include "runtime/base/result.hpp"
@@ -37,6 +38,8 @@ struct engine_plan {
   scheduler_limits schedule;
   backend_memory memory;
   bool on_device = false;  ///< The memory is a device's own, not the host's.
+  /// Seconds in which the device reads the weights once; 0: not measured, as there is no other.
+  double pass_seconds = 0;
   std::string note;  ///< What became smaller than it would be with more memory; usually empty.
 };
 
@@ -46,6 +49,14 @@ struct engine_plan {
 /// memory_of_backend.
 result<engine_plan> plan_engine(const model& m, const node_config& config,
                                 const memory_room& of_host);
+
+/// What an engine with that memory takes of the host.
+uint64_t of_host_memory(bool on_device, const backend_memory& x);
+
+/// Plans an engine on each of the backends that `config.engine.backend` lists, for one model. What
+/// those before take of the host is not planned again. Errors: those of plan_engine.
+result<std::vector<engine_plan>> plan_engines(const model& m, const node_config& config,
+                                              const memory_room& of_host);
 
 /// Makes the device side of an engine; tests put their own in.
 using backend_factory =

@@ -41,6 +41,8 @@ struct plan_entry {
   std::vector<token_id> drafts;
   std::vector<block_id> new_blocks;  ///< Appended to the executor's block table.
   spec_ptr spec;  ///< Set when the executor meets the sequence for the first time.
+  /// Its only token is the one that the step before chooses for it: this step was planned ahead.
+  bool follows = false;
 };
 
 /// One unit of work for an executor.
@@ -49,6 +51,8 @@ struct step_plan {
   std::vector<request_id> ended;  ///< Sequences the executor forgets before this step.
   std::vector<plan_entry> entries;
 };
+
+using step_plan_ptr = std::shared_ptr<const step_plan>;
 
 /// A token chosen in a step.
 struct step_token {

@@ -18,6 +18,12 @@ void gap_watch::step_ended(time ended, time now) {
   part_began_ = now;
 }
 
+void gap_watch::step_ended_before_another(time ended) {
+  gap_.emplace();
+  is_blocked_ = false;
+  part_began_ = ended;
+}
+
 void gap_watch::blocked(time now) {
   if (!gap_ || is_blocked_) return;
   gap_->plan_us = us(part_began_, now);

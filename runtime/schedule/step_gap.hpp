@@ -22,6 +22,8 @@ public:
 
   /// A step ended, which the scheduler hears now.
   void step_ended(time ended, time now);
+  /// A step ended, and the executor has had the next one already.
+  void step_ended_before_another(time ended);
   /// The next step cannot be planned yet: blocks are awaited.
   void blocked(time now);
   /// It was planned and goes to the executor.

@@ -2,12 +2,15 @@
 
 #include <doctest/doctest.h>
 
+#include <array>
 #include <atomic>
 #include <caf/scoped_actor.hpp>
+#include <mutex>
 
 #include "actors/error.hpp"
 #include "runtime/backend/reference/reference_backend.hpp"
 #include "runtime/backend/registry.hpp"
+#include "tests/support/ahead_backend.hpp"
 #include "tests/support/fake_client.hpp"
 #include "tests/support/temp_dir.hpp"
 #include "tests/support/tiny_model.hpp"
@@ -42,7 +45,9 @@ struct fixture {
   std::atomic<int> steps_to_failure{0};
   std::unique_ptr<node> aut;
 
-  explicit fixture(const std::string& backend_name = "reference") {
+  /// `can_fail`: whether `steps_to_failure` counts.
+  explicit fixture(const std::string& backend_name = "reference", bool can_fail = true,
+                   uint64_t swap_bytes = 0) {
     test::write_tiny_model(dir.file("tiny.gguf"));
     node_config config;
     config.models.folder = dir.file("");
@@ -50,10 +55,13 @@ struct fixture {
     config.engine.backend = backend_name;
     config.engine.context = 256;
     config.engine.kv_bytes = 1 << 20;
+    config.engine.swap_bytes = swap_bytes;
     node_hooks hooks;
-    hooks.make_backend = [this](const loaded_model& m,
-                                const engine_plan& plan) -> result<std::unique_ptr<backend>> {
+    hooks.make_backend = [this, can_fail](
+                             const loaded_model& m,
+                             const engine_plan& plan) -> result<std::unique_ptr<backend>> {
       LLMOS_TRY(auto inner, make_backend(plan.backend, m.weights, plan.device));
+      if (!can_fail) return inner;
       return std::unique_ptr<backend>{new faulty_backend{std::move(inner), &steps_to_failure}};
     };
     auto started = node::start(config, hooks);
@@ -168,6 +176,158 @@ TEST_CASE("what a failing device began goes on on the CPU, nothing lost or doubl
   }
   CHECK(on_device.run({all[0]}).at(0).tokens.size() == 40);
   CHECK(num_made == 3);
+}
+
+TEST_CASE("a device that runs ahead gives the tokens of one that does not") {
+  static std::atomic<int> left;
+  static std::atomic<size_t> most_at_once = 0;
+  struct counting : test::ahead_backend {
+    using ahead_backend::ahead_backend;
+    ~counting() override { most_at_once = std::max<size_t>(most_at_once, max_begun); }
+  };
+  backends().add({"ahead",
+                  [](uint32_t, std::shared_ptr<const model> m,
+                     const backend_limits& limits) -> result<std::unique_ptr<backend>> {
+                    LLMOS_TRY(auto inner, make_reference_backend(std::move(m), limits));
+                    return std::unique_ptr<backend>{new counting{std::move(inner), &left}};
+                  },
+                  [](uint32_t, const model& m, const backend_limits& limits) {
+                    return memory_of_reference_backend(m, limits);
+                  }});
+  std::vector<request_ptr> all;
+  for (uint64_t i = 0; i < 6; ++i) {
+    auto r =
+        fixture::ask("prompt " + std::to_string(i), i == 0 ? 10 : 50 + static_cast<uint32_t>(i), i);
+    r->sampling.temperature = 0;
+    r->sampling.logprobs = i == 0;  // which no device chooses: nothing runs ahead until it ends
+    all.push_back(r);
+  }
+  const auto want = fixture{}.run(all);
+  for (const int fails_at : {0, 9}) {
+    CAPTURE(fails_at);
+    left = fails_at;
+    fixture f{"ahead", false};
+    const auto got = f.run(all);
+    CHECK(left < 0);
+    for (size_t i = 0; i < all.size(); ++i) {
+      CAPTURE(i);
+      REQUIRE(got.at(i).num_terminal() == 1);
+      CHECK(got.at(i).tokens == want.at(i).tokens);
+      CHECK(got.at(i).text == want.at(i).text);
+    }
+  }
+  CHECK(most_at_once == 2);
+}
+
+/// A device whose memory is the reference's, with blocks behind it that pretend to be the host's.
+class swapping_backend : public backend {
+public:
+  swapping_backend(std::unique_ptr<backend> inner, const backend_limits& limits)
+      : inner_(std::move(inner)), limits_(limits) {}
+  const backend_info& info() const override { return inner_->info(); }
+  const backend_limits& limits() const override { return limits_; }
+  result<std::span<const float>> forward(const step_batch& b) override {
+    const std::lock_guard lock(mutex_);
+    return inner_->forward(b);
+  }
+  result<void> copy_blocks(std::span<const block_id> from, std::span<const block_id> to) override {
+    const std::lock_guard lock(mutex_);
+    return inner_->copy_blocks(from, to);
+  }
+  bool moves_blocks() const override { return true; }
+  result<void> move_blocks(std::span<const block_move> moves) override {
+    LLMOS_TRY_VOID(validate_moves(moves, limits_));
+    for (const auto& m : moves) LLMOS_TRY_VOID(copy_blocks({&m.from, 1}, {&m.to, 1}));
+    return {};
+  }
+
+private:
+  std::unique_ptr<backend> inner_;
+  backend_limits limits_;
+  std::mutex mutex_;
+};
+
+TEST_CASE("what a device has no room for comes back from the host, and changes no token") {
+  backends().add({"swapping",
+                  [](uint32_t, std::shared_ptr<const model> m,
+                     const backend_limits& limits) -> result<std::unique_ptr<backend>> {
+                    auto all = limits;
+                    all.num_blocks += limits.num_host_blocks;
+                    LLMOS_TRY(auto inner, make_reference_backend(std::move(m), all));
+                    return std::unique_ptr<backend>{new swapping_backend{std::move(inner), limits}};
+                  },
+                  [](uint32_t, const model& m, const backend_limits& limits) {
+                    return memory_of_reference_backend(m, limits);
+                  },
+                  [](uint32_t) { return result<uint64_t>(uint64_t{1} << 30); }});
+  std::vector<request_ptr> all;
+  for (uint64_t i = 0; i < 40; ++i) {
+    all.push_back(fixture::ask(std::to_string(i * i) + std::string(200, 'a'), 8, i));
+  }
+  fixture without{"swapping", false}, with{"swapping", false, 64 << 20};
+  static_cast<void>(without.run(all));
+  const auto want = without.run(all);
+  static_cast<void>(with.run(all));
+  const auto got = with.run(all);
+  uint64_t cached_without = 0, cached_with = 0;
+  for (size_t i = 0; i < all.size(); ++i) {
+    CAPTURE(i);
+    CHECK(got.at(i).tokens == want.at(i).tokens);
+    REQUIRE(got.at(i).dones.size() == 1);
+    cached_without += want.at(i).dones.at(0).usage.cached_tokens;
+    cached_with += got.at(i).dones[0].usage.cached_tokens;
+  }
+  CHECK(cached_with > 40 * 180);
+  CHECK(cached_without < cached_with / 2);
+}
+
+/// Two devices, of which the second fails at the seventh step of a backend. Counts the steps of
+/// each.
+void add_pair(std::array<std::atomic<int>, 2>& steps) {
+  class counting_backend : public faulty_backend {
+  public:
+    counting_backend(std::unique_ptr<backend> inner, std::atomic<int>* left,
+                     std::atomic<int>& steps)
+        : faulty_backend(std::move(inner), left), steps_(steps) {}
+    result<std::span<const float>> forward(const step_batch& b) override {
+      ++steps_;
+      return faulty_backend::forward(b);
+    }
+
+  private:
+    std::atomic<int>& steps_;
+  };
+  static std::atomic<int> left[2];
+  backends().add({"pair",
+                  [&](uint32_t device, std::shared_ptr<const model> m,
+                      const backend_limits& limits) -> result<std::unique_ptr<backend>> {
+                    left[device] = device == 0 ? 0 : 7;  // from 0 it counts down for ever
+                    LLMOS_TRY(auto inner, make_reference_backend(std::move(m), limits));
+                    return std::unique_ptr<backend>{
+                        new counting_backend{std::move(inner), &left[device], steps[device]}};
+                  },
+                  [](uint32_t, const model& m, const backend_limits& limits) {
+                    return memory_of_reference_backend(m, limits);
+                  },
+                  [](uint32_t) { return result<uint64_t>(uint64_t{1} << 30); }});
+}
+
+TEST_CASE("two devices share the requests, and one takes over those of the other") {
+  static std::array<std::atomic<int>, 2> steps;
+  add_pair(steps);
+  std::vector<request_ptr> all;
+  for (uint64_t i = 0; i < 6; ++i)
+    all.push_back(fixture::ask("prompt " + std::to_string(i), 40, i));
+  fixture on_host, on_pair{"pair:0,pair:1"};
+  const auto want = on_host.run(all), got = on_pair.run(all);
+  CHECK(steps[0] >= 40);
+  CHECK(steps[1] == 7);  // then its requests moved
+  for (size_t i = 0; i < all.size(); ++i) {
+    CAPTURE(i);
+    REQUIRE(got.at(i).num_terminal() == 1);
+    CHECK(got.at(i).tokens == want.at(i).tokens);
+    CHECK(got.at(i).text == want.at(i).text);
+  }
 }
 
 TEST_CASE_FIXTURE(fixture, "a device failure in mid-stream loses and repeats nothing") {

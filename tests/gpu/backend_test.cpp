@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <thread>
 
 #include "runtime/backend/reference/reference_backend.hpp"
 #include "tests/gpu/on_device.hpp"
@@ -37,8 +38,8 @@ std::vector<block_id> blocks_from(block_id first) {
 }
 
 /// Logits of every position of one sequence, computed in chunks of `chunk`.
-std::vector<float> logits_of(backend& b, const std::vector<token_id>& tokens, uint32_t chunk) {
-  const auto blocks = blocks_from(10);
+std::vector<float> logits_of(backend& b, const std::vector<token_id>& tokens, uint32_t chunk,
+                             const std::vector<block_id>& blocks = blocks_from(10)) {
   std::vector<float> out;
   for (uint32_t past = 0; past < tokens.size(); past += chunk) {
     const auto n = std::min(chunk, static_cast<uint32_t>(tokens.size()) - past);
@@ -155,6 +156,32 @@ TEST_SUITE("gpu.backend") {
     CHECK(b->copy_blocks(from, std::vector<block_id>{40, 0}).error().code == ec::invalid_argument);
   }
 
+  TEST_CASE("blocks go to the host and come back, beside a step") {
+    if (!stream_or_skip()) return;
+    const auto m = make_random_model({.n_layers = 2, .n_ff = 256});
+    backend_limits with_host = limits;
+    with_host.num_host_blocks = 3;
+    auto b = must(gpu::make_cuda_backend(0, m, with_host));
+    const auto tokens = random_tokens(33, m->hp.n_vocab, 4);
+    const auto want = logits_of(*b, tokens, 32);  // in blocks 10, 11, 12
+    const std::vector<block_move> out{{10, 40}, {11, 42}}, in{{40, 30}, {42, 31}};
+    std::thread mover([&] { must(b->move_blocks(out)); });
+    static_cast<void>(logits_of(*b, random_tokens(20, m->hp.n_vocab, 5), 20, blocks_from(20)));
+    mover.join();
+    static_cast<void>(logits_of(*b, random_tokens(33, m->hp.n_vocab, 6), 33));  // overwrites them
+    must(b->move_blocks(in));
+    const std::vector<block_id> blocks{30, 31, 32};
+    const sequence_rows seq{0, 1, 32, blocks};
+    const std::vector<uint32_t> rows{0};
+    const auto got = must(b->forward({std::span(tokens).last(1), {&seq, 1}, rows}));
+    CHECK(std::equal(got.begin(), got.end(), want.end() - m->hp.n_vocab));
+    for (const block_move bad : {block_move{0, 1}, {41, 42}, {0, 43}, {43, 0}}) {
+      CHECK(b->move_blocks({&bad, 1}).error().code == ec::invalid_argument);
+    }
+    CHECK(must(gpu::memory_of_cuda_backend(0, *m, with_host)).host_bytes ==
+          3 * (must(gpu::memory_of_cuda_backend(0, *m, limits)).kv_bytes / limits.num_blocks));
+  }
+
   TEST_CASE("tokens chosen on the device are those of its logits") {
     if (!stream_or_skip()) return;
     const auto m = make_random_model({.n_layers = 1, .n_ff = 256});
@@ -171,6 +198,49 @@ TEST_SUITE("gpu.backend") {
       const auto row = std::span(logits).subspan(rows[i] * m->hp.n_vocab, m->hp.n_vocab);
       CHECK(got[i] == std::max_element(row.begin(), row.end()) - row.begin());
     }
+  }
+
+  TEST_CASE("a step begins with what the one before chooses, before anybody has read it") {
+    if (!stream_or_skip()) return;
+    const auto m = make_random_model({.n_layers = 1, .n_ff = 256});
+    auto b = must(gpu::make_cuda_backend(0, m, limits));
+    REQUIRE(b->runs_ahead());
+    const std::vector<std::vector<block_id>> blocks{blocks_from(0), blocks_from(10),
+                                                    blocks_from(20)};
+    const std::vector<uint32_t> rows{0, 1, 2};
+    const std::vector<token_choice> greedy(3);
+    const auto seqs_at = [&](uint32_t past) {
+      std::vector<sequence_rows> out;
+      for (uint32_t i = 0; i < 3; ++i) out.push_back({i, 1, past, blocks[i]});
+      return out;
+    };
+    const std::vector<token_id> first = random_tokens(3, m->hp.n_vocab, 6);
+    constexpr uint32_t n_steps = 7;
+    std::vector<std::vector<token_id>> want, got;
+    std::vector<token_id> tokens = first;
+    for (uint32_t past = 0; past < n_steps; ++past) {
+      const auto chosen = must(b->forward_and_choose({tokens, seqs_at(past), rows}, greedy));
+      tokens.assign(chosen.begin(), chosen.end());
+      want.push_back(tokens);
+    }
+    const auto take = [&] {
+      const auto chosen = must(b->finish());
+      got.emplace_back(chosen.begin(), chosen.end());
+    };
+    must(b->begin({first, seqs_at(0), rows}, greedy));
+    for (uint32_t past = 1; past < n_steps; ++past) {
+      std::thread watcher([&] { b->wait(); });
+      const std::vector<token_id> pending{-1, -2, -3};
+      must(b->begin({pending, seqs_at(past), rows}, greedy));
+      watcher.join();
+      take();
+    }
+    b->wait();
+    take();
+    CHECK(got == want);
+    const std::vector<token_id> nobody{-1, -2, -3};
+    CHECK(b->begin({nobody, seqs_at(7), rows}, greedy).error().code == ec::invalid_argument);
+    must(b->begin({first, seqs_at(7), rows}, greedy));  // and goes while that runs
   }
 
   TEST_CASE("what it needs is known before, and what it cannot do is said") {

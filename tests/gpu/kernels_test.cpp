@@ -254,12 +254,12 @@ TEST_SUITE("gpu.kernels") {
     if (!s) return;
     const uint32_t width = 70, stride = gpu::padded_inputs(width);
     const auto table = padded_rows(9, width, 1);
-    const std::vector<int32_t> tokens{8, 0, 3, 8};
+    const std::vector<int32_t> given{8, -2, 3, -1}, chosen{8, 0}, tokens{8, 0, 3, 8};
     const device_array<uint16_t> table_there(table, *s);
-    const device_array<int32_t> tokens_there(tokens, *s);
+    const device_array<int32_t> given_there(given, *s), chosen_there(chosen, *s);
     const device_array<float> out(std::vector<float>(tokens.size() * width, NAN), *s);
-    must(gpu::embed(out.data(), table_there.data<bf16>(), stride, tokens_there.data(), 4, width,
-                    s->handle()));
+    must(gpu::embed(out.data(), table_there.data<bf16>(), stride, given_there.data(),
+                    chosen_there.data(), 4, width, s->handle()));
     const auto got = out.fetch();
     for (size_t r = 0; r < tokens.size(); ++r) {
       for (uint32_t i = 0; i < width; ++i) {

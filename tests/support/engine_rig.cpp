@@ -67,17 +67,18 @@ void engine_rig::submit(spec_ptr spec) {
 }
 
 bool engine_rig::step() {
-  settle();
-  auto plan = scheduler_.next_step();
-  for (int tries = 0; tries < 4 && !plan; ++tries) {
+  for (int tries = 0; tries < 5; ++tries) {
     settle();
-    plan = scheduler_.next_step();
+    auto plan = scheduler_.next_step();
+    if (!plan) continue;
+    auto done = runner_->run(*plan);
+    LLMOS_CHECK(done.error.code == ec::none);
+    flights_.push_back({std::move(*plan), std::move(done), last_logits_});
   }
-  if (!plan) return false;
-  const auto done = runner_->run(*plan);
-  LLMOS_CHECK(done.error.code == ec::none);
-  record(*plan, done);
-  scheduler_.step_done(done);
+  if (flights_.empty()) return false;
+  record(flights_.front());
+  scheduler_.step_done(flights_.front().done);
+  flights_.pop_front();
   settle();
   return true;
 }
@@ -87,15 +88,17 @@ void engine_rig::run() {
   }
 }
 
-/// Each token with its row's logits; those behind a draft that was wrong belong to no token.
-void engine_rig::record(const step_plan& plan, const step_result& done) {
+/// Each token with its row's logits; those behind a draft that was wrong belong to no token, nor do
+/// those behind an end.
+void engine_rig::record(const flight& f) {
   size_t row = 0;
-  auto token = done.tokens.begin();
-  for (const auto& e : plan.entries) {
+  auto token = f.done.tokens.begin();
+  for (const auto& e : f.plan.entries) {
     if (!e.sample) continue;
     auto& mine = output[e.id.value];
-    for (auto begin = row; token != done.tokens.end() && token->id == e.id; ++token, ++begin) {
-      const auto logits = last_logits_.begin() + static_cast<std::ptrdiff_t>(begin * n_vocab_);
+    for (auto begin = row; token != f.done.tokens.end() && token->id == e.id; ++token, ++begin) {
+      if (ended_.contains(e.id.value)) continue;
+      const auto logits = f.logits.begin() + static_cast<std::ptrdiff_t>(begin * n_vocab_);
       mine.tokens.push_back(token->token);
       mine.logits.emplace_back(logits, logits + n_vocab_);
     }
@@ -106,7 +109,10 @@ void engine_rig::record(const step_plan& plan, const step_result& done) {
 void engine_rig::settle() {
   for (;;) {
     auto out = scheduler_.drain();
-    for (const auto& e : out.tokens) cached[e.id.value] = e.num_cached;
+    for (const auto& e : out.tokens) {
+      cached[e.id.value] = e.num_cached;
+      if (e.stop != stop_reason::none) ended_.insert(e.id.value);
+    }
     for (const auto& s : out.seals) memory_.seal(s.tenant, *s.tokens, s.blocks);
     LLMOS_CHECK(memory_.release(out.released).ok());
     for (const auto& r : out.reserves) scheduler_.on_reserved(answer(r));
@@ -116,14 +122,9 @@ void engine_rig::settle() {
 }
 
 reserve_reply engine_rig::answer(const reserve_request& r) {
-  auto match = memory_.match(r.tenant, *r.tokens);
-  reserve_reply reply{r.id, false, match.blocks, match.num_tokens};
-  auto fresh = memory_.take(r.num_blocks - static_cast<uint32_t>(match.blocks.size()));
-  reply.granted = fresh.ok();
-  if (fresh) {
-    reply.blocks.insert(reply.blocks.end(), fresh->begin(), fresh->end());
-  } else {
-    LLMOS_CHECK(memory_.release(match.blocks).ok());
+  reserve_reply reply{r.id};
+  if (auto reserved = memory_.reserve(r.tenant, *r.tokens, r.num_blocks)) {
+    reply = {r.id, true, std::move(reserved->blocks), reserved->num_tokens};
   }
   return reply;
 }

@@ -1,8 +1,10 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -44,13 +46,20 @@ private:
 
   void settle();
   reserve_reply answer(const reserve_request& r);
-  void record(const step_plan& plan, const step_result& done);
+  struct flight {
+    step_plan plan;
+    step_result done;
+    std::vector<float> logits;
+  };
+  void record(const flight& f);
 
   uint32_t n_vocab_;
   batch_scheduler scheduler_;
   kv_manager memory_;
   std::vector<float> last_logits_;  ///< [rows of the last step with logits, n_vocab]
   std::unique_ptr<step_runner> runner_;
+  std::deque<flight> flights_;
+  std::set<uint64_t> ended_;
 };
 
 }  // namespace llmos::test

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <string>
@@ -59,22 +60,24 @@ public:
     }
   }
 
-  /// Plans a step; false when there is nothing to run.
+  /// Plans a step, and what may follow it before it has ended; false when there is nothing to run.
+  /// The device is through with all of them at once: nothing of what they read or write may change
+  /// until the scheduler has heard of each.
   bool begin_step() {
     settle();
-    for (int tries = 0; tries < 4 && !plan_; ++tries) {
-      plan_ = scheduler.next_step();
+    for (int tries = 0; tries < 4; ++tries) {
+      if (auto plan = scheduler.next_step()) compute(std::move(*plan));
       settle();
     }
-    if (plan_) compute();
-    return plan_.has_value();
+    return !flights_.empty();
   }
 
-  /// Finishes the step in flight.
+  /// Finishes the oldest step in flight.
   void end_step() {
-    REQUIRE(plan_.has_value());
-    scheduler.step_done(done_);
-    plan_.reset();
+    REQUIRE(!flights_.empty());
+    const auto done = std::move(flights_.front().done);
+    flights_.pop_front();
+    scheduler.step_done(done);
     settle();
   }
 
@@ -89,7 +92,9 @@ public:
     }
   }
 
-  const step_plan& plan() const { return *plan_; }
+  /// The oldest step in flight.
+  const step_plan& plan() const { return flights_.front().plan; }
+  size_t num_in_flight() const { return flights_.size(); }
 
 private:
   scheduler_limits limits_;
@@ -124,14 +129,9 @@ private:
   }
 
   reserve_reply answer(const reserve_request& r) {
-    auto match = memory.match(r.tenant, *r.tokens);
-    reserve_reply reply{r.id, false, match.blocks, match.num_tokens};
-    auto fresh = memory.take(r.num_blocks - static_cast<uint32_t>(match.blocks.size()));
-    reply.granted = fresh.ok();
-    if (fresh) {
-      reply.blocks.insert(reply.blocks.end(), fresh->begin(), fresh->end());
-    } else {
-      REQUIRE(memory.release(match.blocks).ok());
+    reserve_reply reply{r.id};
+    if (auto reserved = memory.reserve(r.tenant, *r.tokens, r.num_blocks)) {
+      reply = {r.id, true, std::move(reserved->blocks), reserved->num_tokens};
     }
     return reply;
   }
@@ -141,12 +141,12 @@ private:
     return cells_.at(size_t{block} * limits_.block_tokens + position % limits_.block_tokens);
   }
 
-  void compute() {
-    done_ = {};
-    done_.step = plan_->step;
+  void compute(step_plan plan) {
+    step_result done;
+    done.step = plan.step;
     uint32_t rows = 0;
-    for (auto id : plan_->ended) device_.erase(id.value);
-    for (const auto& e : plan_->entries) {
+    for (auto id : plan.ended) device_.erase(id.value);
+    for (const auto& e : plan.entries) {
       rows += e.num_tokens;
       if (e.spec) device_[e.id.value] = {e.spec->tokens, {}};
       auto& s = device_.at(e.id.value);
@@ -156,26 +156,31 @@ private:
       rows += static_cast<uint32_t>(e.drafts.size());
       for (uint32_t i = 0; i < e.drafts.size(); ++i) cell(s, end + i) = e.drafts[i];
     }
-    for (const auto& e : plan_->entries) {
+    for (const auto& e : plan.entries) {
       auto& s = device_.at(e.id.value);
       for (uint32_t p = 0; p < e.num_past + e.num_tokens; ++p) REQUIRE(cell(s, p) == s.tokens[p]);
       if (!e.sample) continue;
       REQUIRE(e.num_past + e.num_tokens == s.tokens.size());
       for (size_t i = 0;; ++i) {
         s.tokens.push_back(next_token(s.tokens, s.tokens.size(), period));
-        done_.tokens.push_back({e.id, {s.tokens.back(), 0, {}}});
+        done.tokens.push_back({e.id, {s.tokens.back(), 0, {}}});
         if (i == e.drafts.size() || e.drafts[i] != s.tokens.back()) break;
       }
     }
     REQUIRE(rows <= limits_.max_step_tokens);
     computed_rows += rows;
-    done_.forward_us = rows * row_us;
+    done.forward_us = rows * row_us;
+    flights_.push_back({std::move(plan), std::move(done)});
   }
+
+  struct flight {
+    step_plan plan;
+    step_result done;
+  };
 
   std::vector<token_id> cells_;  ///< [num_blocks, block_tokens]
   std::map<uint64_t, known> device_;
-  std::optional<step_plan> plan_;
-  step_result done_;
+  std::deque<flight> flights_;
 };
 
 }  // namespace llmos::test

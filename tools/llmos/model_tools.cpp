@@ -1,5 +1,8 @@
 #include "tools/llmos/model_tools.hpp"
 
+#include <spdlog/spdlog.h>
+
+#include "runtime/backend/placement.hpp"
 #include "runtime/base/checked.hpp"
 #include "runtime/config/model_path.hpp"
 #include "runtime/schedule/memory_room.hpp"
@@ -11,6 +14,19 @@ result<std::shared_ptr<const gguf_file>> open_model_file(const node_config& conf
   LLMOS_TRY(const model_file found, find_model_file(config, model));
   return gguf_file::open(found.path);
 }
+
+namespace {
+
+result<std::unique_ptr<backend>> make_on(const std::string& device,
+                                         std::shared_ptr<const model> weights,
+                                         const backend_limits& limits, const memory_room& of_host) {
+  LLMOS_TRY(const backend_memory need, memory_of_backend(device, *weights, limits));
+  LLMOS_TRY(const memory_room room, room_of_backend(device, of_host));
+  LLMOS_TRY_VOID(check_room(need, room));
+  return make_backend(device, std::move(weights), limits);
+}
+
+}  // namespace
 
 result<std::unique_ptr<backend>> make_solo_backend(const node_config& config,
                                                    std::shared_ptr<const model> weights,
@@ -25,11 +41,13 @@ result<std::unique_ptr<backend>> make_solo_backend(const node_config& config,
   limits.block_tokens = config.engine.block_tokens;
   limits.num_blocks = ceil_div(num_tokens, config.engine.block_tokens);
   limits.num_threads = config.engine.threads;
-  LLMOS_TRY(const backend_memory need, memory_of_backend(backend_name, *weights, limits));
-  LLMOS_TRY(const memory_room room,
-            room_of_backend(backend_name, measure_room(config.kernel.memory_limit_bytes)));
-  LLMOS_TRY_VOID(check_room(need, room));
-  return make_backend(backend_name, std::move(weights), limits);
+  const memory_room of_host = measure_room(config.kernel.memory_limit_bytes);
+  std::string note;
+  auto made = with_first_of(
+      devices_meant(backends_listed(backend_name).front(), *weights, limits), note,
+      [&](const std::string& device) { return make_on(device, weights, limits, of_host); });
+  if (!note.empty()) spdlog::warn("{}", note);
+  return made;
 }
 
 result<void> check_context(const model& weights, uint64_t num_tokens, const std::string& mend) {

@@ -18,9 +18,9 @@ result<std::shared_ptr<const gguf_file>> open_model_file(const node_config& conf
 /// for a vocabulary of 50,000.
 constexpr uint32_t max_logit_rows = 128;
 
-/// A backend for one sequence of at most `num_tokens` tokens, with the configuration's threads,
-/// block and step sizes, if its memory limit allows. `max_logits`: rows whose logits one step
-/// returns.
+/// A backend for one sequence of at most `num_tokens` tokens, the first that `backend_name` lists,
+/// with the configuration's threads, block and step sizes, if its memory limit allows.
+/// `max_logits`: rows whose logits one step returns.
 result<std::unique_ptr<backend>> make_solo_backend(const node_config& config,
                                                    std::shared_ptr<const model> weights,
                                                    const std::string& backend_name,

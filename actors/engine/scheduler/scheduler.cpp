@@ -36,19 +36,20 @@ void scheduler_state::step_done(const step_result& done) {
     return;
   }
   const auto gap = gaps.step_began(done.started);
-  gaps.step_ended(done.ended, steady::now());
+  const auto now = steady::now();
   core->step_done(done);
+  core->in_flight() ? gaps.step_ended_before_another(done.ended) : gaps.step_ended(done.ended, now);
   pump();
   report(done, gap);
 }
 
 void scheduler_state::pump() {
-  if (auto plan = core->next_step()) {
+  bool was_waited_for = !core->in_flight();
+  while (auto plan = core->next_step()) {
     self->send(wiring.executor, atom::step_v, std::make_shared<const step_plan>(std::move(*plan)));
-    gaps.step_sent(steady::now());
-  } else if (!core->in_flight()) {
-    core->idle() ? gaps.idle() : gaps.blocked(steady::now());
+    if (std::exchange(was_waited_for, false)) gaps.step_sent(steady::now());
   }
+  if (!core->in_flight()) core->idle() ? gaps.idle() : gaps.blocked(steady::now());
   send_output(core->drain());
 }
 
@@ -65,7 +66,7 @@ void scheduler_state::send_output(scheduler_output out) {
 
 void scheduler_state::report(const step_result& done, const std::optional<step_gap>& gap) {
   step_report r;
-  r.model = model;
+  r.engine = name_in_reports;
   r.num_rows = done.num_rows;
   r.num_tokens = static_cast<uint32_t>(done.tokens.size());
   r.forward_us = done.forward_us;
@@ -84,9 +85,9 @@ std::string scheduler_state::status() const {
 }
 
 scheduler_actor::behavior_type scheduler(scheduler_actor::stateful_pointer<scheduler_state> self,
-                                         std::string model, scheduler_limits limits) {
+                                         engine_label name, scheduler_limits limits) {
   self->state.core.emplace(limits);
-  self->state.model = std::move(model);
+  self->state.name_in_reports = std::move(name);
   return {
       [self](atom::wire, const scheduler_wiring& w) { self->state.wiring = w; },
       [self](atom::enqueue, const spec_ptr& spec) { return self->state.enqueue(spec); },

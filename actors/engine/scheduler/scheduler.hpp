@@ -29,7 +29,7 @@ struct scheduler_state {
   scheduler_actor::stateful_pointer<scheduler_state> self;
   std::optional<batch_scheduler> core;
   scheduler_wiring wiring;
-  std::string model;
+  engine_label name_in_reports;
   gap_watch gaps;
 
 private:
@@ -37,7 +37,8 @@ private:
   void report(const step_result& done, const std::optional<step_gap>& gap);
 };
 
+/// `name`: its engine's in reports.
 scheduler_actor::behavior_type scheduler(scheduler_actor::stateful_pointer<scheduler_state> self,
-                                         std::string model, scheduler_limits limits);
+                                         engine_label name, scheduler_limits limits);
 
 }  // namespace llmos

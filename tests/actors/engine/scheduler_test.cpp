@@ -40,7 +40,9 @@ step_result run_fake(const step_plan& p, bool fail, bool repeats = false) {
 executor_actor::behavior_type fake_executor(executor_actor::stateful_pointer<nothing> self,
                                             seen* out, std::shared_ptr<step_listener_actor> who) {
   return {
-      [](atom::load) { return std::string{"fake"}; },
+      [](atom::load) {
+        return device_report{"fake", false, {}};
+      },
       [who](atom::wire, const step_listener_actor& l) { *who = l; },
       [=](atom::step, const step_plan_ptr& p) {
         out->plans.push_back(*p);
@@ -78,9 +80,8 @@ struct fixture : test::deterministic_system {
   token_sink_actor sink = sys.spawn(fake_sink, &got);
   step_observer_actor monitor = sys.spawn(fake_monitor, &got);
   memory_observer_actor memory_monitor = sys.spawn(llmos::monitor);
-  memory_actor memory =
-      sys.spawn(memory_manager, std::string{"tiny"}, 16u, 4u, std::string{"salt"});
-  scheduler_actor aut = sys.spawn(scheduler, std::string{"tiny"}, limits);
+  memory_actor memory = sys.spawn(memory_manager, memory_args{{"tiny", "cpu"}, 16, 4, "salt"});
+  scheduler_actor aut = sys.spawn(scheduler, engine_label{"tiny", "cpu"}, limits);
 
   fixture() {
     self->send(memory, atom::wire_v, memory_wiring{aut, memory_monitor});

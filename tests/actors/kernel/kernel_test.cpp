@@ -20,8 +20,9 @@ models_actor::behavior_type fake_models(models_actor::stateful_pointer<nothing> 
   return {
       [](atom::wire, const engine_host_actor&) {},
       [](atom::started, const engine_handles&) {},
-      [](atom::failed, const std::string&, const failure&) {},
-      [=](atom::load, const std::string&) -> caf::result<engine_handles> {
+      [](atom::failed, const engine_id&, const failure&) {},
+      [=](atom::load, const std::string&) { return self->make_response_promise<engine_handles>(); },
+      [=](atom::place, const std::string&) {
         return self->make_response_promise<engine_handles>();
       },
       [](atom::unload, const std::string&) { return caf::ok_atom_v; },

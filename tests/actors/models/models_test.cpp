@@ -1,6 +1,8 @@
 #include "actors/models/models.hpp"
 
 #include <filesystem>
+#include <memory>
+#include <optional>
 
 #include "actors/engine/scheduler/scheduler.hpp"
 #include "tests/support/deterministic_system.hpp"
@@ -53,6 +55,7 @@ struct fixture : test::deterministic_system {
   host_log heard;
   told_host_actor host = sys.spawn(fake_host, &heard);
   models_actor aut;
+  std::vector<scheduler_actor> started;
 
   fixture() {
     test::write_tiny_model(path);
@@ -60,17 +63,27 @@ struct fixture : test::deterministic_system {
   }
   /// Starts MODELS anew with that memory limit and KV memory for each engine.
   void use_memory(uint64_t limit_bytes, uint64_t kv_bytes) {
-    if (aut) self->send_exit(aut, caf::exit_reason::user_shutdown);
     node_config config;
-    config.models.folder = folder.file("");
     config.kernel.memory_limit_bytes = limit_bytes;
     config.engine.kv_bytes = kv_bytes;
+    use(config);
+  }
+  /// Starts MODELS anew with an engine of each model on each of these.
+  void use_backends(const std::string& list) {
+    node_config config;
+    config.engine.backend = list;
+    use(config);
+  }
+  void use(node_config config) {
+    if (aut) self->send_exit(aut, caf::exit_reason::user_shutdown);
+    config.models.folder = folder.file("");
     aut = sys.spawn(models, config, false);
     self->send(aut, atom::wire_v, engine_host_actor{host});
     run();
   }
   ~fixture() {
     heard.loads.clear();
+    for (const auto& s : started) self->send_exit(s, caf::exit_reason::kill);
     self->send_exit(aut, caf::exit_reason::user_shutdown);
     self->send_exit(host, caf::exit_reason::user_shutdown);
   }
@@ -92,14 +105,61 @@ struct fixture : test::deterministic_system {
                     [&](caf::error& e) { FAIL(sys.render(e)); });
     return out;
   }
-  engine_handles make_engine() {
+  engine_handles make_engine(const std::string& device = "cpu") {
     engine_handles e;
-    e.key = path;
+    e.id = {path, device};
     e.model = "tiny";
-    e.scheduler = sys.spawn(scheduler, "tiny", scheduler_limits{});
+    if (!heard.models.empty()) e.loaded = heard.models.back();
+    e.scheduler = sys.spawn(scheduler, engine_label{"tiny", device}, scheduler_limits{});
+    return e;
+  }
+  /// Load number i of the host succeeds, with an engine on that device.
+  engine_handles start(uint64_t i, const std::string& device) {
+    const auto e = make_engine(device);
+    self->send(host, atom::started_v, i, e);
+    run();
+    started.push_back(e.scheduler);
     return e;
   }
   std::string state() { return request<model_list>(aut, atom::list_v).at(0).state; }
+};
+
+/// Actors that ask for a place as processes do.
+class users {
+public:
+  explicit users(fixture& f) : f_(f) {}
+  /// One more asks.
+  void ask() {
+    all_.push_back(std::make_unique<user>(f_.sys));
+    ask_again(all_.size() - 1);
+  }
+  void ask_again(size_t i) {
+    auto& u = *all_.at(i);
+    u.answer.emplace(u.self->request(f_.aut, caf::infinite, atom::place_v, "tiny"));
+    f_.run();
+  }
+  /// Where user i was put; "" when it has no answer yet.
+  std::string device(size_t i) {
+    auto& u = *all_.at(i);
+    if (!u.self->has_next_message()) return "";
+    return f_.engine_of(*u.answer).id.device;
+  }
+  /// It ends.
+  void leave(size_t i) {
+    all_.at(i).reset();
+    f_.run();
+  }
+
+private:
+  struct user {
+    explicit user(caf::actor_system& sys) : self(sys) {}
+    caf::scoped_actor self;
+    std::optional<decltype(self->request(models_actor{}, caf::infinite, atom::place_v,
+                                         std::string{}))>
+        answer;
+  };
+  fixture& f_;
+  std::vector<std::unique_ptr<user>> all_;
 };
 
 }  // namespace
@@ -206,13 +266,15 @@ TEST_SUITE("actors.models") {
     CHECK(state() == "restarting");
     auto waiting = ask_load();
     run();
-    self->send(aut, atom::failed_v, path, failure{ec::engine_failed, "it fell", ""});
+    self->send(aut, atom::failed_v, engine_id{path, "cpu"},
+               failure{ec::engine_failed, "it fell", ""});
     run();
     CHECK(error_of(waiting) == ec::engine_failed);
     auto again = ask_load();
     run();
     CHECK(heard.loads.size() == 2);
-    self->send(aut, atom::failed_v, path, failure{ec::engine_failed, "late news", ""});
+    self->send(aut, atom::failed_v, engine_id{path, "cpu"},
+               failure{ec::engine_failed, "late news", ""});
     run();
     const auto fresh = make_engine();
     self->send(host, atom::started_v, uint64_t{1}, fresh);
@@ -241,10 +303,11 @@ TEST_SUITE("actors.models") {
       };
       if (!news_first) end_scheduler();
       auto waiting = ask_load();
-      self->send(aut, atom::failed_v, path, failure{ec::engine_failed, "it fell", ""});
+      self->send(aut, atom::failed_v, engine_id{path, "cpu"},
+                 failure{ec::engine_failed, "it fell", ""});
       run();
       if (news_first) end_scheduler();
-      CHECK(heard.backends == std::vector<std::string>{"auto", "cpu"});
+      CHECK(heard.backends == std::vector<std::string>{"cpu", "cpu"});
       CHECK(state() == "loading");
       auto later = ask_load();
       const auto on_cpu = make_engine();
@@ -254,9 +317,93 @@ TEST_SUITE("actors.models") {
       CHECK(engine_of(later).scheduler == on_cpu.scheduler);
       self->send_exit(on_cpu.scheduler, caf::exit_reason::kill);
       run();
-      self->send(aut, atom::failed_v, path, failure{ec::engine_failed, "it fell too", ""});
+      self->send(aut, atom::failed_v, engine_id{path, "cpu"},
+                 failure{ec::engine_failed, "it fell too", ""});
       run();
       CHECK(state() == "on disk");
     }
+  }
+
+  TEST_CASE_FIXTURE(fixture, "requests are spread over the engines of a model") {
+    use_backends("cpu, reference");
+    users u{*this};
+    for (int i = 0; i < 3; ++i) u.ask();
+    CHECK(heard.backends == std::vector<std::string>{"cpu", "reference"});
+    start(1, "reference");
+    CHECK(u.device(0) == "");  // all get their share when all stand
+    CHECK(state() == "loaded");
+    start(0, "cpu");
+    CHECK(u.device(0) == "cpu");
+    CHECK(u.device(1) == "reference");
+    CHECK(u.device(2) == "cpu");
+    u.leave(0);
+    u.leave(2);
+    u.ask();
+    CHECK(u.device(3) == "cpu");
+    u.ask_again(3);  // it is not counted twice
+    CHECK(u.device(3) == "cpu");
+    u.ask();
+    CHECK(u.device(4) == "cpu");
+    u.ask();
+    CHECK(u.device(5) == "reference");
+    CHECK(request<model_list>(aut, atom::list_v)
+              .at(0)
+              .description.ends_with(", on cpu and reference"));
+  }
+
+  TEST_CASE_FIXTURE(fixture, "a model goes on with the engines that it has left") {
+    for (const bool refused : {true, false}) {
+      CAPTURE(refused);
+      heard.loads.clear();
+      heard.backends.clear();
+      use_backends("cpu,reference");
+      users u{*this};
+      u.ask();
+      const auto why = failure{ec::engine_failed, "no power", ""};
+      if (refused) {
+        self->send(host, atom::failed_v, uint64_t{1}, why);
+        run();
+        CHECK(u.device(0) == "");
+        start(0, "cpu");
+      } else {
+        start(0, "cpu");
+        const auto lost = start(1, "reference");
+        self->send_exit(lost.scheduler, caf::exit_reason::kill);
+        run();
+        CHECK(state() == "loaded");
+        self->send(aut, atom::failed_v, lost.id, why);
+        run();
+      }
+      CHECK(u.device(0) == "cpu");
+      u.ask();
+      CHECK(u.device(1) == "cpu");
+      CHECK(heard.backends.size() == 2);
+    }
+  }
+
+  TEST_CASE_FIXTURE(fixture, "who ran before a model was unloaded does not count afterwards") {
+    use_backends("cpu,reference");
+    users u{*this};
+    for (int i = 0; i < 2; ++i) u.ask();
+    start(0, "cpu");
+    start(1, "reference");
+    CHECK(u.device(0) + u.device(1) == "cpureference");
+    request<caf::ok_atom>(aut, atom::unload_v, "tiny");
+    for (int i = 0; i < 2; ++i) u.ask();
+    u.leave(0);
+    start(2, "cpu");
+    start(3, "reference");
+    CHECK(u.device(2) + u.device(3) == "cpureference");
+    u.leave(1);
+    u.ask();
+    CHECK(u.device(4) == "cpu");
+  }
+
+  TEST_CASE_FIXTURE(fixture, "a device that is listed twice is refused") {
+    use_backends("cpu,reference,cpu");
+    auto pending = ask_load();
+    run();
+    CHECK(error_of(pending) == ec::invalid_argument);
+    CHECK(heard.loads.empty());
   }
 }

@@ -74,8 +74,9 @@ models_actor::behavior_type fake_models(models_actor::stateful_pointer<nothing> 
   return {
       [](atom::wire, const engine_host_actor&) {},
       [](atom::started, const engine_handles&) {},
-      [](atom::failed, const std::string&, const failure&) {},
-      [=](atom::load, const std::string&) -> caf::result<engine_handles> {
+      [](atom::failed, const engine_id&, const failure&) {},
+      [=](atom::load, const std::string&) { return self->make_response_promise<engine_handles>(); },
+      [=](atom::place, const std::string&) -> caf::result<engine_handles> {
         if (!w->answer_load) return self->make_response_promise<engine_handles>();
         return answer(w->refuse_load, w->engine);
       },
@@ -104,6 +105,7 @@ monitor_actor::behavior_type fake_monitor(monitor_actor::stateful_pointer<nothin
       [](atom::stats) { return metrics_ptr{}; },
       [](atom::step, const step_report&) {},
       [](atom::update, const memory_report&) {},
+      [](atom::ended, const engine_label&) {},
       [](atom::status) { return std::string{}; },
   };
 }
@@ -127,7 +129,7 @@ struct fixture : test::deterministic_system {
   std::shared_ptr<generate_request> ask = std::make_shared<generate_request>();
 
   fixture() {
-    w.engine = {"tiny.gguf", "tiny", tokenizer, scheduler, tiny(), 4096};
+    w.engine = {{"tiny.gguf", "cpu"}, "tiny", tokenizer, scheduler, tiny(), 4096};
     w.rooms = {sys.spawn(fake_models, &w), sys.spawn(fake_ledger, &w), sys.spawn(fake_monitor, &w)};
     ask->prompt = "abc";
     ask->sampling.max_tokens = 8;

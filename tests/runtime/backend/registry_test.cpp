@@ -6,6 +6,8 @@
 #include <filesystem>
 #include <fstream>
 
+#include "runtime/backend/cpu/read_speed.hpp"
+#include "tests/support/environment_guard.hpp"
 #include "tests/support/random_model.hpp"
 
 using namespace llmos;
@@ -109,7 +111,7 @@ TEST_SUITE("runtime.backend.registry") {
     backend_registry r({folder_of_this_program()});
     const auto names = r.names();
     REQUIRE(std::find(names.begin(), names.end(), "example") != names.end());
-    const auto found = r.find("example:1").value();
+    const auto found = r.find("example:2").value();
     CHECK(r.find("example").value().kind == found.kind);
     CHECK(found.kind->free_bytes(0).value() == uint64_t{1} << 20);
     const auto m = test::make_random_model({});
@@ -118,5 +120,49 @@ TEST_SUITE("runtime.backend.registry") {
     CHECK(none.error().code == ec::not_found);
     CHECK(device_room_of_backend("example").value() == uint64_t{1} << 20);
     CHECK_FALSE(device_room_of_backend("cpu").value().has_value());
+  }
+
+  TEST_CASE("auto loads a module where a file shows that its device is there") {
+    const scratch_folder folder;
+    fs::create_symlink(folder_of_this_program() + "/llmos-example.so",
+                       folder.path() + "/llmos-example.so");
+    const test::environment_guard devices("LLMOS_EXAMPLE_DEVICES", "2");
+    const auto names_of_auto = [&] {
+      backend_registry r({folder.path()});
+      add_built_in(r);
+      std::vector<std::string> out;
+      for (const auto& d : r.automatic())
+        out.push_back(d.kind->name + ":" + std::to_string(d.device));
+      return out;
+    };
+    CHECK(names_of_auto() == std::vector<std::string>{"cpu:0"});
+    folder.write("llmos-example.devices", "/nowhere\n\n");
+    CHECK(names_of_auto() == std::vector<std::string>{"cpu:0"});
+    folder.write("llmos-example.devices", "/nowhere\n/dev/null\n");
+    CHECK(names_of_auto() == std::vector<std::string>{"cpu:0", "example:0", "example:1"});
+    folder.write("llmos-broken.so", "not a library");
+    folder.write("llmos-broken.devices", "/dev/null\n");
+    folder.write("llmos-example.old.so", "");  // names that nobody can say
+    folder.write("llmos-Foo.so", "");
+    CHECK(names_of_auto() == std::vector<std::string>{"cpu:0", "example:0", "example:1"});
+  }
+
+  TEST_CASE("the speed of a device is measured once") {
+    backend_registry r({});
+    uint32_t asked = 0;
+    int times = 0;
+    auto kind = pretended("abacus", asked);
+    kind.read_speed = [&](uint32_t device) -> result<double> {
+      if (++times == 1) return failure{ec::engine_failed, "not yet", ""};
+      return 100.0 + device;
+    };
+    r.add(kind);
+    const auto first = r.find("abacus").value(), second = r.find("abacus:1").value();
+    CHECK_FALSE(r.read_speed(first).ok());
+    CHECK(r.read_speed(first).value() == 100);
+    CHECK(r.read_speed(second).value() == 101);
+    CHECK(r.read_speed(first).value() == 100);
+    CHECK(times == 3);
+    CHECK(cpu::read_speed(2) > 1e8);  // any machine's memory
   }
 }

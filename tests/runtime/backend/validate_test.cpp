@@ -27,10 +27,12 @@ struct batch_parts {
                                      {.first_row = 3, .num_rows = 1, .num_past = 39}};
   std::vector<uint32_t> logit_rows = {2, 3};
 
+  uint32_t n_before = 0;
+
   result<void> check() {
     if (!seqs.empty()) seqs[0].blocks = first;
     if (seqs.size() > 1) seqs[1].blocks = second;
-    return validate({tokens, seqs, logit_rows}, limits, n_vocab);
+    return validate({tokens, seqs, logit_rows}, limits, n_vocab, n_before);
   }
 };
 
@@ -128,6 +130,18 @@ TEST_SUITE("runtime.backend.validate") {
       CHECK(checked.error().code == ec::invalid_argument);
       CHECK(checked.error().text == r.text);
     }
+  }
+
+  TEST_CASE("a token may be one that the step before chooses, if that has so many") {
+    batch_parts parts;
+    parts.tokens = {-1, 2, -2, 99};
+    CHECK(parts.check().error().text == "step: token -1 is not in the vocabulary of 100");
+    parts.n_before = 1;
+    CHECK(parts.check().error().text == "step: token -2 is not in the vocabulary of 100");
+    parts.n_before = 2;
+    CHECK(parts.check().ok());
+    parts.tokens[0] = INT32_MIN;
+    CHECK_FALSE(parts.check().ok());
   }
 
   TEST_CASE("blocks behind a sequence's end are not looked at") {

@@ -7,28 +7,10 @@
 
 #include "runtime/base/read_file.hpp"
 #include "runtime/config/keys.hpp"
+#include "tests/support/environment_guard.hpp"
 #include "tests/support/temp_dir.hpp"
 
 using namespace llmos;
-
-namespace {
-
-/// Sets or unsets a variable of the environment and restores it at the end.
-class environment_guard {
-public:
-  environment_guard(const char* name, const char* value) : name_(name) {
-    if (const char* old = std::getenv(name)) old_ = old;
-    put(value);
-  }
-  ~environment_guard() { put(old_ ? old_->c_str() : nullptr); }
-
-private:
-  void put(const char* value) { value ? setenv(name_, value, 1) : unsetenv(name_); }
-  const char* name_;
-  std::optional<std::string> old_;
-};
-
-}  // namespace
 
 TEST_SUITE("runtime.config.node_config") {
   TEST_CASE("configs/node.yaml is what the program writes for its defaults") {
@@ -161,13 +143,13 @@ TEST_SUITE("runtime.config.node_config") {
   }
 
   TEST_CASE("the models folder comes from the configuration, the environment or the home") {
-    const environment_guard home{"HOME", "/home/me"};
+    const test::environment_guard home{"HOME", "/home/me"};
     node_config config;
     {
-      const environment_guard models{"LLMOS_MODELS", nullptr};
+      const test::environment_guard models{"LLMOS_MODELS", nullptr};
       CHECK(models_folder(config) == "/home/me/.local/share/llmos/models");
     }
-    const environment_guard models{"LLMOS_MODELS", "/srv/models"};
+    const test::environment_guard models{"LLMOS_MODELS", "/srv/models"};
     CHECK(models_folder(config) == "/srv/models");
     config.models.folder = "~/gguf";
     CHECK(models_folder(config) == "/home/me/gguf");

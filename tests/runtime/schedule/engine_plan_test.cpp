@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "runtime/backend/registry.hpp"
+#include "tests/support/environment_guard.hpp"
 #include "tests/support/random_model.hpp"
 
 using namespace llmos;
@@ -133,5 +135,36 @@ TEST_SUITE("runtime.schedule.engine_plan") {
     CHECK(room_of_backend("example", {7, 0})->of_device);
     CHECK(room_of_backend("cpu", {7, 0})->bytes == 7);
     CHECK_FALSE(room_of_backend("cpu", {7, 0})->of_device);
+  }
+
+  TEST_CASE("auto is the fastest device with room, and says which it passed over") {
+    REQUIRE(backends().find("example").ok());  // from now on auto knows it
+    node_config c;
+    const auto plan = plan_engine(*small(), c, {1ull << 40, 0}).value();
+    CHECK(plan.backend == "cpu");  // there are none of it
+    CHECK(plan.note.empty());
+    const struct {
+      const char* devices;
+      const char* backend;
+      bool on_device;
+    } table[] = {{"1", "cpu", false}, {"2", "example:1", true}};
+    for (const auto& row : table) {
+      CAPTURE(row.devices);
+      const test::environment_guard devices("LLMOS_EXAMPLE_DEVICES", row.devices);
+      const auto placed = plan_engine(*small(), c, {1ull << 40, 0}).value();
+      CHECK(placed.backend == row.backend);
+      CHECK(placed.on_device == row.on_device);
+      CAPTURE(placed.note);
+      CHECK(
+          placed.note.starts_with("example:0 was passed over: the model needs 5 MiB for weights"));
+      CHECK(placed.note.ends_with("MiB for activations, 0 MiB are free on the device"));
+    }
+    const test::environment_guard devices("LLMOS_EXAMPLE_DEVICES", "1");
+    const auto nowhere = plan_engine(*small(), c, {1u << 20, 0});
+    REQUIRE(!nowhere.ok());
+    CHECK(nowhere.error().text.ends_with("1 MiB are free"));  // the CPU's words
+    CHECK(plan_engine(*small(), c, {fixed_bytes(c, trained) + 200 * block_bytes, 0})
+              ->note.ends_with("on the device; the context is 1600 tokens instead of 8192: free "
+                               "memory allows no more"));
   }
 }

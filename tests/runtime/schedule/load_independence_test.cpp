@@ -103,7 +103,9 @@ void check_chunks(const std::shared_ptr<const model>& m, kv_type kv, const spec_
 /// The same request among fifteen others, some of which begin like it.
 void check_batch(const std::shared_ptr<const model>& m, mix& r, const spec_ptr& target,
                  uint32_t family, const recorded_output& want) {
-  engine_rig rig{m, "cpu", roomy(), 0, r.kv};
+  auto limits = roomy();
+  limits.run_ahead = r.pick(2) == 1;
+  engine_rig rig{m, "cpu", limits, 0, r.kv};
   const auto place = r.pick(16);
   for (uint32_t i = 0; i < 16; ++i) {
     if (i == place) {
@@ -191,16 +193,20 @@ uint64_t check_repetitions(const std::shared_ptr<const model>& m, uint32_t seed,
   }
   auto limits = roomy();
   engine_rig plain{m, "cpu", limits, 1};
+  limits.run_ahead = true;
+  engine_rig ahead{m, "cpu", limits};
+  limits.run_ahead = seed % 2 == 1;
   limits.max_step_drafts = 16;
   engine_rig guessing{m, "cpu", limits};
-  for (const auto& s : specs) {
-    plain.submit(s);
-    guessing.submit(s);
+  for (auto* rig : {&plain, &ahead, &guessing}) {
+    for (const auto& s : specs) rig->submit(s);
+    rig->run();
   }
-  plain.run();
-  guessing.run();
-  for (const auto& s : specs)
+  for (const auto& s : specs) {
+    CHECK(ahead.output.at(s->id.value) == plain.output.at(s->id.value));
     CHECK(guessing.output.at(s->id.value) == plain.output.at(s->id.value));
+  }
+  CHECK(ahead.stats().steps_ahead > 20);
   CHECK(plain.stats().draft_tokens == 0);
   return guessing.stats().accepted_tokens;
 }
@@ -223,7 +229,7 @@ TEST_SUITE("runtime.schedule.load_independence") {
     for (uint32_t seed = 0; seed < mixes; ++seed) check_mix(m, 1000 + seed, 90, 6);
   }
 
-  TEST_CASE("guesses that come true change no byte (random weights)") {
+  TEST_CASE("guesses that come true and steps ahead change no byte (random weights)") {
     const auto m = random_weights();
     for (const float temperature : {0.0f, 0.3f}) {
       uint64_t accepted = 0;
@@ -233,7 +239,7 @@ TEST_SUITE("runtime.schedule.load_independence") {
     }
   }
 
-  TEST_CASE("guesses that come true change no byte (default model)") {
+  TEST_CASE("guesses that come true and steps ahead change no byte (default model)") {
     const auto m = test::default_model();
     if (!m) return;
     for (const float temperature : {0.0f, 0.8f}) CHECK(check_repetitions(m, 7, temperature) > 0);

@@ -41,6 +41,20 @@ TEST_SUITE("runtime.schedule.step_gap") {
     CHECK(gap->total_us() == 41);
   }
 
+  TEST_CASE("a step that the executor had already waits for nobody but it") {
+    gap_watch watch;
+    watch.step_sent(at(0));
+    CHECK_FALSE(watch.step_began(at(9)));
+    watch.step_ended_before_another(at(100));
+    const auto gap = watch.step_began(at(103));
+    REQUIRE(gap);
+    CHECK(gap->dispatch_us == 3);
+    CHECK(gap->total_us() == 3);
+    watch.step_ended(at(200), at(220));
+    watch.step_sent(at(225));
+    CHECK(watch.step_began(at(230))->total_us() == 30);
+  }
+
   TEST_CASE("an idle engine has no gap") {
     gap_watch watch;
     watch.step_ended(at(0), at(10));

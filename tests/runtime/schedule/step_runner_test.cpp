@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <deque>
+
 using namespace llmos;
 
 namespace {
@@ -30,10 +32,32 @@ public:
     for (const uint32_t row : b.logit_rows) tokens_.push_back((b.tokens[row] + 1) % n_vocab);
     return std::span<const token_id>{tokens_};
   }
+  /// A step is computed when it is finished: until then its tokens are nowhere.
+  bool runs_ahead() const override { return can_choose; }
+  result<void> begin(const step_batch& b, std::span<const token_choice> choices) override {
+    if (fail_begin) return failure{ec::engine_failed, "it is off", ""};
+    last_choices.assign(choices.begin(), choices.end());
+    begun.emplace_back();
+    for (const uint32_t row : b.logit_rows) begun.back().push_back(b.tokens[row]);
+    return {};
+  }
+  void wait() override {}
+  result<std::span<const token_id>> finish() override {
+    if (fail_finish) return failure{ec::engine_failed, "it fell off", ""};
+    std::vector<token_id> chosen;
+    for (const token_id t : begun.front()) {
+      chosen.push_back(((t < 0 ? tokens_.at(static_cast<size_t>(-1 - t)) : t) + 1) % n_vocab);
+    }
+    begun.pop_front();
+    tokens_ = std::move(chosen);
+    return std::span<const token_id>{tokens_};
+  }
   result<void> copy_blocks(std::span<const block_id>, std::span<const block_id>) override {
     return {};
   }
   size_t last_rows = 0;
+  bool fail_begin = false, fail_finish = false;
+  std::deque<std::vector<token_id>> begun;  ///< What each step that is not finished begins with.
   bool can_choose = false;
   std::vector<token_choice> last_choices;
 
@@ -152,6 +176,66 @@ TEST_CASE_FIXTURE(fixture, "what a device cannot choose is chosen from its logit
   CHECK(render(done) == "1:4 ");
   CHECK(done.tokens[0].token.logprob < 0);
   CHECK(device->last_choices.empty());
+}
+
+TEST_CASE_FIXTURE(fixture, "steps run ahead of the tokens that they begin with") {
+  device->can_choose = true;
+  auto drawn = std::make_shared<sequence_spec>(*spec(2, {9, 10}));
+  drawn->sampling = {.temperature = 0.5f, .seed = 3};
+  const auto start = [&](std::vector<plan_entry> entries) {
+    return runner.start(
+        std::make_shared<const step_plan>(step_plan{++num_steps, {}, std::move(entries)}));
+  };
+  const auto go_on = [](uint64_t id, uint32_t past) {
+    return plan_entry{{id}, past, 1, true, {}, {}, nullptr, true};
+  };
+  CHECK_FALSE(start({{{1}, 0, 2, true, {}, {0}, spec(1, {2, 3})},
+                     {{2}, 0, 2, true, {}, {1}, spec_ptr(drawn)},
+                     {{3}, 0, 2, false, {}, {2}, spec(3, {5, 6, 7})}}));
+  CHECK_FALSE(start({go_on(2, 2), go_on(1, 2)}));
+  CHECK(device->begun.back() == std::vector<token_id>{-2, -1});
+  CHECK(device->last_choices[0].uniform == philox_uniform(3, 1, 0));
+  auto done = runner.finish();
+  CHECK(done.step == 1);
+  CHECK(done.num_rows == 6);
+  CHECK(render(done) == "1:4 2:11 ");
+  CHECK_FALSE(start({go_on(1, 3), go_on(2, 3)}));
+  CHECK(device->begun.back() == std::vector<token_id>{-2, -1});
+  CHECK(device->last_choices[1].uniform == philox_uniform(3, 2, 0));
+  CHECK(render(runner.finish()) == "2:12 1:5 ");
+  done = runner.finish();
+  CHECK(done.step == 3);
+  CHECK(render(done) == "1:6 2:13 ");
+  CHECK(done.ended >= done.started);
+  CHECK_FALSE(start({go_on(1, 4)}));  // by now it is known
+  CHECK(device->begun.back() == std::vector<token_id>{6});
+  CHECK(render(runner.finish()) == "1:7 ");
+}
+
+TEST_CASE_FIXTURE(fixture, "a step that cannot run ahead is run at once, one that fails says so") {
+  const auto start = [&](std::vector<plan_entry> entries) {
+    return runner.start(
+        std::make_shared<const step_plan>(step_plan{++num_steps, {}, std::move(entries)}));
+  };
+  auto done = start({{{1}, 0, 2, true, {}, {0}, spec(1, {2, 3})}});
+  REQUIRE(done);
+  CHECK(render(*done) == "1:4 ");
+  device->can_choose = true;
+  auto reports = std::make_shared<sequence_spec>(*spec(2, {2, 3}));
+  reports->sampling.logprobs = true;
+  done = start({{{2}, 0, 2, true, {}, {1}, spec_ptr(reports)}});
+  REQUIRE(done);
+  CHECK(done->tokens[0].token.logprob < 0);
+  done = start({{{3}, 0, 1, true, {}, {2}, nullptr}});  // nobody knows it
+  REQUIRE(done);
+  CHECK(done->error.code == ec::internal);
+  CHECK_FALSE(start({{{1}, 2, 1, true, {}, {}, nullptr}}));
+  device->fail_begin = true;
+  done = start({{{1}, 3, 1, true, {}, {}, nullptr, true}});
+  REQUIRE(done);
+  CHECK(done->error.text == "it is off");
+  device->fail_finish = true;
+  CHECK(runner.finish().error.text == "it fell off");
 }
 
 TEST_SUITE_END();

@@ -2,6 +2,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <set>
 #include <vector>
 
@@ -18,16 +19,38 @@ struct CUgraphExec_st {
   std::vector<work> nodes;
 };
 struct CUstream_st {
-  std::deque<work> queue;
+  void push(work w) {
+    const std::lock_guard lock(mutex);
+    queue.push_back(std::move(w));
+    ++num_pushed;
+  }
+  uint64_t end() {
+    const std::lock_guard lock(mutex);
+    return num_pushed;
+  }
+  /// Runs the first `n` of all that was ever pushed, as far as they have not run.
+  void run_until(uint64_t n) {
+    const std::lock_guard one_at_a_time(running);
+    for (; num_run < n; ++num_run) pop()();
+  }
+
   std::unique_ptr<CUgraph_st> capturing;
 
-  void run() {
-    while (!queue.empty()) {
-      const work next = std::move(queue.front());
-      queue.pop_front();
-      next();
-    }
+private:
+  work pop() {
+    const std::lock_guard lock(mutex);
+    work next = std::move(queue.front());
+    queue.pop_front();
+    return next;
   }
+
+  std::mutex mutex, running;
+  std::deque<work> queue;
+  uint64_t num_pushed = 0, num_run = 0;
+};
+struct CUevent_st {
+  cudaStream_t stream = nullptr;
+  uint64_t at = 0;
 };
 
 namespace {
@@ -57,7 +80,7 @@ cudaError_t enqueue(cudaStream_t stream, work w) {
   if (stream->capturing) {
     stream->capturing->nodes.push_back(std::move(w));
   } else {
-    stream->queue.push_back(std::move(w));
+    stream->push(std::move(w));
   }
   return cudaSuccess;
 }
@@ -144,13 +167,30 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t* out, unsigned) {
   return cudaSuccess;
 }
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
-  stream->run();
+  stream->run_until(stream->end());
   delete stream;
   return cudaSuccess;
 }
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   if (stream->capturing) return cudaErrorInvalidValue;
-  stream->run();
+  stream->run_until(stream->end());
+  return cudaSuccess;
+}
+
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t* out, unsigned) {
+  *out = new CUevent_st;
+  return cudaSuccess;
+}
+cudaError_t cudaEventDestroy(cudaEvent_t event) {
+  delete event;
+  return cudaSuccess;
+}
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
+  *event = {stream, stream->end()};
+  return cudaSuccess;
+}
+cudaError_t cudaEventSynchronize(cudaEvent_t event) {
+  if (event->stream != nullptr) event->stream->run_until(event->at);
   return cudaSuccess;
 }
 
