@@ -229,11 +229,18 @@ void models_state::drop_engine(const engine_id& id) {
   if (mine.replicas.empty()) drop(id.path, {ec::cancelled, mine.name + " was unloaded", ""});
 }
 
-/// An engine that could not be started. The model's others go on.
+/// An engine that could not be started. The model's others go on; where "auto" meant a device,
+/// whose room may have been taken meanwhile, the CPU does.
 void models_state::engine_refused(const engine_id& id, uint64_t load, const failure& why) {
   auto* mine = find_load(id.path, load);
-  if (mine == nullptr) return;
+  const auto* refused = find_replica(id);
+  if (mine == nullptr || refused == nullptr) return;
+  const bool may_fall_back = refused->on_device && config.engine.backend == "auto";
   mine->replicas.erase(id.device);
+  if (mine->replicas.empty() && may_fall_back) {
+    spdlog::warn("{} runs on the CPU: {}", printable_path(mine->name), why.text);
+    return start_engines(id.path, load, mine->model, "cpu");
+  }
   if (mine->replicas.empty()) return load_failed(id.path, load, why);
   spdlog::warn("{} runs without {}: {}", printable_path(mine->name), id.device, why.text);
   serve_waiters(*mine);

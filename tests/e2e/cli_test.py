@@ -20,7 +20,7 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tools"))
 import script_test  # noqa: E402
 
-LLMOS, MAKE_TINY_MODEL = (str(pathlib.Path(p).resolve()) for p in sys.argv[1:3])
+LLMOS, MAKE_TINY_MODEL, MODULE = (str(pathlib.Path(p).resolve()) for p in sys.argv[1:4])
 TIMEOUT_S = 120  # a hang is a failure; nothing here takes a second
 
 
@@ -596,6 +596,28 @@ class Files(Case):
             self.refused(2, "4097 tokens, but the model's context is 4096", "bench", *arguments)
         self.refused(2, "--repeats", "bench", "--repeats", "0")
         self.refused(3, "no model 'x'", "bench", "--model", "x")
+
+    def test_auto_takes_the_device_of_a_module_where_a_file_shows_it(self):
+        def chosen(*options):
+            how = ["bench", "--rows", "prefill", "--prompt-tokens", "16", "--repeats", "1", "--json"]
+            return json.loads(self.ok(*options, *how).stdout)["backend"]
+        os.symlink(MODULE, self.here / "llmos-example.so")
+        self.env |= {"LLMOS_MODULES": str(self.here), "LLMOS_EXAMPLE_DEVICES": "2"}
+        self.assertEqual(chosen(), "cpu")
+        self.write("llmos-example.devices", "/nowhere\n/dev/null\n")
+        self.assertEqual(chosen(), "example")
+        self.assertEqual(chosen("--set", "engine.backend=cpu"), "cpu")
+        self.env["LLMOS_EXAMPLE_DEVICES"] = "0"
+        self.assertEqual(chosen(), "cpu")
+
+    def test_engines_on_several_devices_answer(self):
+        self.env["LLMOS_MODULES"] = str(pathlib.Path(MODULE).parent)
+        alone = self.ok("run", "-n", "4", "--temperature", "0", "hello").stdout
+        several = ["--set", "engine.backend=cpu,example:1"]
+        self.assertEqual(self.ok(*several, "run", "-n", "4", "--temperature", "0", "hello").stdout,
+                         alone)
+        self.refused(2, "engine.backend names cpu twice", "--set", "engine.backend=cpu,cpu:0", "run",
+                     "hello")
 
     def test_bench_measures_the_rows_that_are_asked_for(self):
         how = ["bench", "--rows", "cached,prefill", "--prompt-tokens", "16", "--repeats", "1"]

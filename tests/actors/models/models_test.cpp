@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "actors/engine/scheduler/scheduler.hpp"
+#include "runtime/backend/registry.hpp"
 #include "tests/support/deterministic_system.hpp"
 #include "tests/support/temp_dir.hpp"
 #include "tests/support/tiny_model.hpp"
@@ -123,6 +124,22 @@ struct fixture : test::deterministic_system {
   }
   std::string state() { return request<model_list>(aut, atom::list_v).at(0).state; }
 };
+
+/// A kind that auto prefers while there are devices of it.
+int num_quick_devices = 0;
+void add_quick_device() {
+  backends().add({"quick",
+                  [](uint32_t, std::shared_ptr<const model>,
+                     const backend_limits&) -> result<std::unique_ptr<backend>> {
+                    return failure{ec::unsupported, "pretended", ""};
+                  },
+                  [](uint32_t, const model&, const backend_limits&) -> result<backend_memory> {
+                    return backend_memory{.weight_bytes = 1, .kv_bytes = 1};
+                  },
+                  [](uint32_t) { return result<uint64_t>(uint64_t{1} << 30); },
+                  [](uint32_t) { return result<double>(1e18); },
+                  [] { return static_cast<uint32_t>(num_quick_devices); }});
+}
 
 /// Actors that ask for a place as processes do.
 class users {
@@ -405,5 +422,39 @@ TEST_SUITE("actors.models") {
     run();
     CHECK(error_of(pending) == ec::invalid_argument);
     CHECK(heard.loads.empty());
+  }
+
+  TEST_CASE_FIXTURE(fixture, "where auto meant a device that refuses, the CPU is taken") {
+    add_quick_device();
+    num_quick_devices = 1;
+    auto pending = ask_load();
+    run();
+    num_quick_devices = 0;
+    CHECK(heard.backends == std::vector<std::string>{"quick:0"});
+    self->send(host, atom::failed_v, uint64_t{0}, failure{ec::out_of_memory, "it is full", ""});
+    run();
+    CHECK(heard.backends == std::vector<std::string>{"quick:0", "cpu"});
+    CHECK(state() == "loading");
+    const auto engine = start(1, "cpu");
+    CHECK(engine_of(pending).scheduler == engine.scheduler);
+  }
+
+  TEST_CASE_FIXTURE(fixture, "an engine that was unloaded just when it stood again is forgotten") {
+    auto first = ask_load();
+    run();
+    const auto engine = start(0, "cpu");
+    static_cast<void>(engine_of(first));
+    request<caf::ok_atom>(aut, atom::unload_v, "tiny");
+    self->send(aut, atom::started_v, engine);  // it was on its way
+    run();
+    CHECK(state() == "loaded");
+    self->send_exit(engine.scheduler, caf::exit_reason::user_shutdown);
+    run();
+    CHECK(state() == "on disk");
+    auto again = ask_load();
+    run();
+    CHECK(heard.loads.size() == 2);
+    static_cast<void>(start(1, "cpu"));
+    CHECK(engine_of(again).id.device == "cpu");
   }
 }
