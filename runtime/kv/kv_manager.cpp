@@ -36,26 +36,28 @@ std::vector<block_id> kv_manager::chain(std::string_view tenant,
 
 result<kv_reservation> kv_manager::reserve(std::string_view tenant,
                                            std::span<const token_id> tokens, uint32_t n) {
-  kv_reservation out{match(tenant, tokens).blocks, 0};
-  const auto num_there = static_cast<uint32_t>(out.blocks.size());
-  std::vector<block_id> on_host = chain(tenant, tokens);
-  on_host.erase(on_host.begin(), on_host.begin() + num_there);
-  LLMOS_CHECK(n >= num_there + on_host.size());
+  const std::vector<block_id> found = chain(tenant, tokens);
+  LLMOS_CHECK(n >= found.size());
+  const auto host_begin = std::ranges::find_if(found, [this](block_id b) { return is_of_host(b); });
+  kv_reservation out{{found.begin(), host_begin},
+                     static_cast<uint32_t>(found.size()) * block_tokens_};
+  const std::vector<block_id> on_host(host_begin, found.end());
+  hold(out.blocks);
   std::vector<block_id> held;
   for (block_id b : on_host) held.push_back(in_host(b));
   LLMOS_CHECK(host_pool_.retain(held).ok());  // making room must not forget them
   for (block_id b : on_host) refresh(b);
-  auto fresh = take(n - num_there);
+  auto fresh = take(n - static_cast<uint32_t>(out.blocks.size()));
   LLMOS_CHECK(host_pool_.release(held).ok());
   for (block_id b : on_host) refresh(b);
+  prefix_queries_tokens_ += tokens.size();
+  prefix_hit_tokens_ += (fresh ? found.size() : out.blocks.size()) * block_tokens_;
   if (!fresh) {
     LLMOS_CHECK(release(out.blocks).ok());
     return std::move(fresh).error();
   }
   for (size_t i = 0; i < on_host.size(); ++i) move_in(on_host[i], (*fresh)[i]);
   out.blocks.insert(out.blocks.end(), fresh->begin(), fresh->end());
-  out.num_tokens = (num_there + static_cast<uint32_t>(on_host.size())) * block_tokens_;
-  prefix_hit_tokens_ += on_host.size() * block_tokens_;
   return out;
 }
 
@@ -63,11 +65,15 @@ prefix_match kv_manager::match(std::string_view tenant, std::span<const token_id
   prefix_match found{chain(tenant, tokens), 0};
   std::erase_if(found.blocks, [this](block_id b) { return is_of_host(b); });
   found.num_tokens = static_cast<uint32_t>(found.blocks.size()) * block_tokens_;
-  LLMOS_CHECK(pool_.retain(found.blocks).ok());
-  for (block_id b : found.blocks) refresh(b);
+  hold(found.blocks);
   prefix_queries_tokens_ += tokens.size();
   prefix_hit_tokens_ += found.num_tokens;
   return found;
+}
+
+void kv_manager::hold(std::span<const block_id> of_device) {
+  LLMOS_CHECK(pool_.retain(of_device).ok());
+  for (block_id b : of_device) refresh(b);
 }
 
 result<std::vector<block_id>> kv_manager::take(uint32_t n) {

@@ -134,6 +134,7 @@ private:
   }
   bool is_evictable(block_id b) const;
   std::vector<block_id> chain(std::string_view tenant, std::span<const token_id> tokens) const;
+  void hold(std::span<const block_id> of_device);
   void refresh(block_id b);
   void refresh_parent(block_id b);
   void forget(block_id b);
