@@ -175,11 +175,8 @@ void batch_scheduler::send_off(step_plan& plan, uint32_t decode_rows, uint32_t p
 
 /// The sequences of the step in flight, one position on.
 std::optional<step_plan> batch_scheduler::plan_ahead() {
-  if (!may_go_ahead()) return std::nullopt;
   step_plan plan;
-  for (auto& [arrival, s] : sequences_) {
-    if (goes_ahead(s)) add_entry_ahead(plan, s);
-  }
+  for (auto* s : those_ahead()) add_entry_ahead(plan, *s);
   if (plan.entries.empty()) return std::nullopt;
   const auto rows = static_cast<uint32_t>(plan.entries.size());
   stats_.decode_tokens += rows;
@@ -188,22 +185,24 @@ std::optional<step_plan> batch_scheduler::plan_ahead() {
   return plan;
 }
 
-/// Nothing but the tokens of the step in flight decides about the next.
-bool batch_scheduler::may_go_ahead() {
-  if (!limits_.run_ahead || flights_.size() > 1) return false;
+/// None where more than the tokens of the step in flight decides about the next.
+std::vector<batch_scheduler::sequence*> batch_scheduler::those_ahead() {
+  if (!limits_.run_ahead || flights_.size() > 1) return {};
   const flight& now = flights_.front();
-  if (now.prefill_rows > 0 || now.has_drafts) return false;
+  if (now.prefill_rows > 0 || now.has_drafts) return {};
   std::vector<sequence*> all;
   for (auto& [arrival, s] : sequences_) {
     if (s.state != phase::running) continue;
-    if (s.in_flight == 0) return false;  // the next step is for it too
+    if (s.in_flight == 0) return {};  // the next step is for it too
     if (!goes_ahead(s)) continue;
-    if (!ensure_capacity(s, s.in_flight + 1)) return false;
+    if (!ensure_capacity(s, s.in_flight + 1)) return {};
     all.push_back(&s);
   }
-  if (limits_.max_step_drafts == 0) return true;
+  if (limits_.max_step_drafts == 0) return all;
   const auto bids = bids_of(all, limits_.max_step_drafts);
-  return std::all_of(bids.begin(), bids.end(), [](const auto& b) { return b.given == 0; });
+  const bool pays =
+      std::any_of(bids.begin(), bids.end(), [](const auto& b) { return b.given > 0; });
+  return pays ? std::vector<sequence*>{} : all;
 }
 
 /// It has a row in flight, and another token behind that of this row.

@@ -167,7 +167,7 @@ private:
   result<void> resume(sequence& s, const sequence_spec& spec);
   std::optional<step_plan> plan_next();
   std::optional<step_plan> plan_ahead();
-  bool may_go_ahead();
+  std::vector<sequence*> those_ahead();
   bool goes_ahead(const sequence& s) const;
   void send_off(step_plan& plan, uint32_t decode_rows, uint32_t prefill_rows, bool has_drafts);
   void go_back(sequence& s);
