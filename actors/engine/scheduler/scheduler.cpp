@@ -79,7 +79,8 @@ void scheduler_state::report(const step_result& done, const std::optional<step_g
 std::string scheduler_state::status() const {
   const auto s = core->stats();
   return "waiting=" + std::to_string(s.waiting) + " running=" + std::to_string(s.running) +
-         " steps=" + std::to_string(s.steps) + " preemptions=" + std::to_string(s.preemptions) +
+         " steps=" + std::to_string(s.steps) + " ahead=" + std::to_string(s.steps_ahead) +
+         " preemptions=" + std::to_string(s.preemptions) +
          " drafts=" + std::to_string(s.draft_tokens) +
          " accepted=" + std::to_string(s.accepted_tokens);
 }
