@@ -167,4 +167,23 @@ TEST_SUITE("runtime.schedule.engine_plan") {
               ->note.ends_with("on the device; the context is 1600 tokens instead of 8192: free "
                                "memory allows no more"));
   }
+
+  TEST_CASE("blocks of the host come beside a device's memory, and only there") {
+    node_config c;
+    c.engine.backend = "example:1";
+    c.engine.swap_bytes = 10 * block_bytes + 1;
+    const auto plan = plan_engine(*small(), c, {1ull << 40, 0}).value();
+    const uint64_t one = plan.memory.kv_bytes / plan.device.num_blocks;
+    CHECK(plan.device.num_host_blocks == c.engine.swap_bytes / one);
+    CHECK(plan.memory.host_bytes == plan.device.num_host_blocks * one);
+    CHECK(of_host_memory(plan.on_device, plan.memory) == plan.memory.host_bytes);
+    const auto refused = plan_engine(*small(), c, {one, 0});
+    REQUIRE(!refused.ok());
+    CHECK(refused.error().code == ec::out_of_memory);
+    CHECK(refused.error().hint == "lower engine.swap_bytes");
+    c.engine.backend = "cpu";
+    const auto on_cpu = plan_engine(*small(), c, {1ull << 40, 0}).value();
+    CHECK(on_cpu.device.num_host_blocks == 0);
+    CHECK(on_cpu.note == "engine.swap_bytes is not used: KV memory is the host's");
+  }
 }
