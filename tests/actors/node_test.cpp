@@ -14,6 +14,7 @@
 #include "tests/support/fake_client.hpp"
 #include "tests/support/temp_dir.hpp"
 #include "tests/support/tiny_model.hpp"
+#include "tests/support/wrapped_backend.hpp"
 
 using namespace llmos;
 using namespace std::chrono_literals;
@@ -21,22 +22,16 @@ using namespace std::chrono_literals;
 namespace {
 
 /// Passes everything to a real backend, but fails the steps it is told to.
-class faulty_backend : public backend {
+class faulty_backend : public test::wrapped_backend {
 public:
   faulty_backend(std::unique_ptr<backend> inner, std::atomic<int>* steps_to_failure)
-      : inner_(std::move(inner)), left_(steps_to_failure) {}
-  const backend_info& info() const override { return inner_->info(); }
-  const backend_limits& limits() const override { return inner_->limits(); }
+      : wrapped_backend(std::move(inner)), left_(steps_to_failure) {}
   result<std::span<const float>> forward(const step_batch& b) override {
     if (left_->fetch_sub(1) == 1) return failure{ec::engine_failed, "injected", ""};
     return inner_->forward(b);
   }
-  result<void> copy_blocks(std::span<const block_id> from, std::span<const block_id> to) override {
-    return inner_->copy_blocks(from, to);
-  }
 
 private:
-  std::unique_ptr<backend> inner_;
   std::atomic<int>* left_;
 };
 
@@ -110,6 +105,19 @@ struct fixture {
     return in_order;
   }
 };
+
+/// Every request ended once, with the tokens and text that it should have.
+void check_same(const std::map<uint64_t, test::client_log>& got,
+                const std::map<uint64_t, test::client_log>& want) {
+  REQUIRE(got.size() == want.size());
+  for (const auto& request : want) {
+    CAPTURE(request.first);
+    const auto& mine = got.at(request.first);
+    REQUIRE(mine.num_terminal() == 1);
+    CHECK(mine.tokens == request.second.tokens);
+    CHECK(mine.text == request.second.text);
+  }
+}
 
 }  // namespace
 
@@ -209,30 +217,24 @@ TEST_CASE("a device that runs ahead gives the tokens of one that does not") {
     fixture f{"ahead", false};
     const auto got = f.run(all);
     CHECK(left < 0);
-    for (size_t i = 0; i < all.size(); ++i) {
-      CAPTURE(i);
-      REQUIRE(got.at(i).num_terminal() == 1);
-      CHECK(got.at(i).tokens == want.at(i).tokens);
-      CHECK(got.at(i).text == want.at(i).text);
-    }
+    check_same(got, want);
   }
   CHECK(most_at_once == 2);
 }
 
 /// A device whose memory is the reference's, with blocks behind it that pretend to be the host's.
-class swapping_backend : public backend {
+class swapping_backend : public test::wrapped_backend {
 public:
   swapping_backend(std::unique_ptr<backend> inner, const backend_limits& limits)
-      : inner_(std::move(inner)), limits_(limits) {}
-  const backend_info& info() const override { return inner_->info(); }
+      : wrapped_backend(std::move(inner)), limits_(limits) {}
   const backend_limits& limits() const override { return limits_; }
   result<std::span<const float>> forward(const step_batch& b) override {
     const std::lock_guard lock(mutex_);
-    return inner_->forward(b);
+    return wrapped_backend::forward(b);
   }
   result<void> copy_blocks(std::span<const block_id> from, std::span<const block_id> to) override {
     const std::lock_guard lock(mutex_);
-    return inner_->copy_blocks(from, to);
+    return wrapped_backend::copy_blocks(from, to);
   }
   bool moves_blocks() const override { return true; }
   result<void> move_blocks(std::span<const block_move> moves) override {
@@ -242,7 +244,6 @@ public:
   }
 
 private:
-  std::unique_ptr<backend> inner_;
   backend_limits limits_;
   std::mutex mutex_;
 };
@@ -322,12 +323,7 @@ TEST_CASE("two devices share the requests, and one takes over those of the other
   const auto want = on_host.run(all), got = on_pair.run(all);
   CHECK(steps[0] > 0);
   CHECK(steps[1] >= 7);  // and its requests moved
-  for (size_t i = 0; i < all.size(); ++i) {
-    CAPTURE(i);
-    REQUIRE(got.at(i).num_terminal() == 1);
-    CHECK(got.at(i).tokens == want.at(i).tokens);
-    CHECK(got.at(i).text == want.at(i).text);
-  }
+  check_same(got, want);
 }
 
 TEST_CASE_FIXTURE(fixture, "a device failure in mid-stream loses and repeats nothing") {

@@ -10,6 +10,7 @@
 #include "tests/support/scale.hpp"
 #include "tests/support/temp_dir.hpp"
 #include "tests/support/tiny_model.hpp"
+#include "tests/support/wrapped_backend.hpp"
 
 using namespace llmos;
 using namespace std::chrono_literals;
@@ -33,21 +34,16 @@ struct gate {
   }
 };
 
-class gated_backend : public backend {
+class gated_backend : public test::wrapped_backend {
 public:
-  gated_backend(std::unique_ptr<backend> inner, gate* g) : inner_(std::move(inner)), gate_(g) {}
-  const backend_info& info() const override { return inner_->info(); }
-  const backend_limits& limits() const override { return inner_->limits(); }
+  gated_backend(std::unique_ptr<backend> inner, gate* g)
+      : wrapped_backend(std::move(inner)), gate_(g) {}
   result<std::span<const float>> forward(const step_batch& b) override {
     gate_->wait();
     return inner_->forward(b);
   }
-  result<void> copy_blocks(std::span<const block_id> from, std::span<const block_id> to) override {
-    return inner_->copy_blocks(from, to);
-  }
 
 private:
-  std::unique_ptr<backend> inner_;
   gate* gate_;
 };
 

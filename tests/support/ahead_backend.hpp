@@ -10,25 +10,21 @@
 
 #include "runtime/backend/backend.hpp"
 #include "runtime/base/check.hpp"
+#include "tests/support/wrapped_backend.hpp"
 
 namespace llmos::test {
 
 /// A device that runs ahead, made of any backend: a step is computed when somebody waits for it,
 /// which may be another thread. It chooses the likeliest tokens, whatever it is told.
-class ahead_backend : public backend {
+class ahead_backend : public wrapped_backend {
 public:
   /// `steps_to_failure`: counts down with each step; that which takes it to 0 fails.
   ahead_backend(std::unique_ptr<backend> inner, std::atomic<int>* steps_to_failure)
-      : inner_(std::move(inner)), steps_to_failure_(steps_to_failure) {}
+      : wrapped_backend(std::move(inner)), steps_to_failure_(steps_to_failure) {}
 
-  const backend_info& info() const override { return inner_->info(); }
-  const backend_limits& limits() const override { return inner_->limits(); }
   result<std::span<const float>> forward(const step_batch& b) override {
     LLMOS_CHECK(steps_.empty());
     return inner_->forward(b);
-  }
-  result<void> copy_blocks(std::span<const block_id> from, std::span<const block_id> to) override {
-    return inner_->copy_blocks(from, to);
   }
 
   bool chooses() const override { return true; }
@@ -87,7 +83,6 @@ private:
     chosen_before_ = s.chosen;
   }
 
-  std::unique_ptr<backend> inner_;
   std::atomic<int>* steps_to_failure_;
   std::mutex mutex_;
   std::deque<std::unique_ptr<step>> steps_;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "runtime/base/check.hpp"
+#include "tests/support/wrapped_backend.hpp"
 
 namespace llmos::test {
 
@@ -21,23 +22,17 @@ bool operator==(const recorded_output& a, const recorded_output& b) {
 }
 
 /// Hands everything on and keeps a copy of the logits.
-class engine_rig::recording_backend : public backend {
+class engine_rig::recording_backend : public wrapped_backend {
 public:
   recording_backend(std::unique_ptr<backend> inner, std::vector<float>* copy)
-      : inner_(std::move(inner)), copy_(copy) {}
-  const backend_info& info() const override { return inner_->info(); }
-  const backend_limits& limits() const override { return inner_->limits(); }
+      : wrapped_backend(std::move(inner)), copy_(copy) {}
   result<std::span<const float>> forward(const step_batch& batch) override {
     auto logits = inner_->forward(batch);
     if (logits) copy_->assign(logits->begin(), logits->end());
     return logits;
   }
-  result<void> copy_blocks(std::span<const block_id> from, std::span<const block_id> to) override {
-    return inner_->copy_blocks(from, to);
-  }
 
 private:
-  std::unique_ptr<backend> inner_;
   std::vector<float>* copy_;
 };
 

@@ -12,6 +12,7 @@
 #include "tests/support/fake_client.hpp"
 #include "tests/support/temp_dir.hpp"
 #include "tests/support/tiny_model.hpp"
+#include "tests/support/wrapped_backend.hpp"
 
 namespace llmos::test {
 
@@ -21,23 +22,17 @@ struct step_script {
   bool fail_next = false;
 };
 
-class scripted_backend : public backend {
+class scripted_backend : public wrapped_backend {
 public:
   scripted_backend(std::unique_ptr<backend> inner, step_script* script)
-      : inner_(std::move(inner)), script_(script) {}
-  const backend_info& info() const override { return inner_->info(); }
-  const backend_limits& limits() const override { return inner_->limits(); }
+      : wrapped_backend(std::move(inner)), script_(script) {}
   result<std::span<const float>> forward(const step_batch& b) override {
     ++script_->steps;
     if (std::exchange(script_->fail_next, false)) return failure{ec::engine_failed, "injected", ""};
     return inner_->forward(b);
   }
-  result<void> copy_blocks(std::span<const block_id> from, std::span<const block_id> to) override {
-    return inner_->copy_blocks(from, to);
-  }
 
 private:
-  std::unique_ptr<backend> inner_;
   step_script* script_;
 };
 

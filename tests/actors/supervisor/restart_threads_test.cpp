@@ -12,6 +12,7 @@
 #include "tests/support/fake_client.hpp"
 #include "tests/support/temp_dir.hpp"
 #include "tests/support/tiny_model.hpp"
+#include "tests/support/wrapped_backend.hpp"
 
 using namespace llmos;
 using namespace std::chrono_literals;
@@ -42,22 +43,16 @@ private:
   size_t left_ = 0;
 };
 
-class rationed_backend : public backend {
+class rationed_backend : public test::wrapped_backend {
 public:
   rationed_backend(std::unique_ptr<backend> inner, allowance* steps)
-      : inner_(std::move(inner)), steps_(steps) {}
-  const backend_info& info() const override { return inner_->info(); }
-  const backend_limits& limits() const override { return inner_->limits(); }
+      : wrapped_backend(std::move(inner)), steps_(steps) {}
   result<std::span<const float>> forward(const step_batch& b) override {
     steps_->take();
     return inner_->forward(b);
   }
-  result<void> copy_blocks(std::span<const block_id> from, std::span<const block_id> to) override {
-    return inner_->copy_blocks(from, to);
-  }
 
 private:
-  std::unique_ptr<backend> inner_;
   allowance* steps_;
 };
 
