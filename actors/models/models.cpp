@@ -149,7 +149,7 @@ void models_state::start_engines(const std::string& path, uint64_t load, const l
   auto placed = config;
   placed.engine.backend = backend;
   const auto room = measure_room(config.kernel.memory_limit_bytes, promised_bytes());
-  const auto plans = plan_engines(*m->weights, placed, room);
+  const auto plans = plan_engines(*m->weights, placed, room, promised_on_devices());
   if (!plans) return load_failed(path, load, plans.error());
   for (const auto& plan : *plans) start_engine(path, load, plan);
 }
@@ -159,7 +159,7 @@ void models_state::start_engine(const std::string& path, uint64_t load, const en
   if (!plan.note.empty()) spdlog::warn("{}: {}", printable_path(mine.name), plan.note);
   auto& r = add_replica(mine, plan.backend);
   r.on_device = plan.on_device;
-  r.promised_bytes = of_host_memory(plan.on_device, plan.memory);
+  promise_all(r, plan.memory);
   self->request(host, load_timeout, atom::load_v, path, mine.model, plan)
       .then(
           [this, path, load](const engine_handles& e) {
@@ -182,6 +182,22 @@ void models_state::engine_started(const engine_handles& e) {
   set_engine(e);
 }
 
+/// Of one that starts.
+void models_state::promise_all(replica& r, const backend_memory& memory) {
+  r.promised_bytes = of_host_memory(r.on_device, memory);
+  r.device_bytes = r.on_device ? memory.total() : 0;
+}
+
+device_promises models_state::promised_on_devices() const {
+  device_promises out;
+  for (const auto& [path, e] : entries_) {
+    for (const auto& [device, r] : e.replicas) {
+      if (r.device_bytes > 0) out[device] += r.device_bytes;
+    }
+  }
+  return out;
+}
+
 /// What engines may still take of what they were planned with: all while they start, then their KV
 /// memory, of which nobody knows how much they have touched.
 uint64_t models_state::promised_bytes() const {
@@ -201,6 +217,7 @@ void models_state::set_engine(const engine_handles& e) {
   r.state = replica::phase::loaded;
   r.engine = e;
   r.promised_bytes = e.on_device ? 0 : e.memory.kv_bytes;
+  r.device_bytes = 0;
   r.on_device = e.on_device;
   r.load.pass_seconds = e.pass_seconds;
   self->monitor(e.scheduler);
@@ -216,7 +233,7 @@ void models_state::down(const caf::down_msg& d) {
       // One that was unloaded, and started just before, is not started again.
       if (d.reason == caf::exit_reason::user_shutdown) return drop_engine({path, device});
       r.state = replica::phase::restarting;
-      r.promised_bytes = of_host_memory(r.on_device, r.engine.memory);
+      promise_all(r, r.engine.memory);
       r.engine = {};
       return;
     }

@@ -46,6 +46,7 @@ private:
     uint64_t instance = 0;        ///< Which of all that there ever were.
     engine_handles engine;        ///< While it is loaded.
     uint64_t promised_bytes = 0;  ///< Memory of the host that it may still take.
+    uint64_t device_bytes = 0;    ///< Memory of its device that it will take as it starts.
     bool on_device = false;       ///< Its memory is a device's.
     engine_load load;
   };
@@ -74,7 +75,9 @@ private:
   void start_engines(const std::string& path, uint64_t load, const loaded_model_ptr& m,
                      const std::string& backend);
   void start_engine(const std::string& path, uint64_t load, const engine_plan& plan);
+  static void promise_all(replica& r, const backend_memory& memory);
   uint64_t promised_bytes() const;
+  device_promises promised_on_devices() const;
   void set_engine(const engine_handles& e);
   static replica* best_of(entry& mine);
   engine_handles hand_out(replica& from, const caf::actor_addr& process);

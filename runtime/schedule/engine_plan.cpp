@@ -116,9 +116,10 @@ result<void> add_host_blocks(engine_plan& plan, uint64_t swap_bytes,
 /// An engine on that backend. `plan` has the sizes that memory does not change, and the context
 /// that is wanted.
 result<engine_plan> plan_on(const std::string& backend, engine_plan plan, const model& m,
-                            const node_config& config, const memory_room& of_host) {
+                            const node_config& config, const memory_room& of_host,
+                            const device_promises& promised) {
   const auto& e = config.engine;
-  LLMOS_TRY(const memory_room room, room_of_backend(backend, of_host));
+  LLMOS_TRY(const memory_room room, room_of_backend(backend, of_host, promised));
   const uint32_t wanted = plan.device.max_context;
   LLMOS_TRY(plan.backend, canonical_backend(backend));
   plan.on_device = room.of_device;
@@ -171,7 +172,7 @@ result<loaded_model_ptr> load_model_file(const std::string& name, const std::str
 }
 
 result<engine_plan> plan_engine(const model& m, const node_config& config,
-                                const memory_room& of_host) {
+                                const memory_room& of_host, const device_promises& promised) {
   LLMOS_TRY(const uint32_t wanted, wanted_context(m, config));
   engine_plan sizes = sizes_of(config);
   LLMOS_TRY(sizes.device.kv, kv_type_named(config.engine.kv_type));
@@ -179,7 +180,7 @@ result<engine_plan> plan_engine(const model& m, const node_config& config,
   std::string note;
   const auto devices = devices_meant(config.engine.backend, m, sizes.device);
   LLMOS_TRY(auto plan, with_first_of(devices, note, [&](const std::string& backend) {
-              return plan_on(backend, sizes, m, config, of_host);
+              return plan_on(backend, sizes, m, config, of_host, promised);
             }));
   if (!note.empty()) plan.note = plan.note.empty() ? note : note + "; " + plan.note;
   return plan;
@@ -190,14 +191,15 @@ uint64_t of_host_memory(bool on_device, const backend_memory& x) {
 }
 
 result<std::vector<engine_plan>> plan_engines(const model& m, const node_config& config,
-                                              const memory_room& of_host) {
+                                              const memory_room& of_host,
+                                              const device_promises& promised) {
   const auto names = backends_listed(config.engine.backend);
   std::vector<engine_plan> out;
   memory_room left = of_host;
   node_config one = config;
   for (const std::string& name : names) {
     one.engine.backend = name;
-    LLMOS_TRY(auto plan, plan_engine(m, one, left));
+    LLMOS_TRY(auto plan, plan_engine(m, one, left, promised));
     const bool again = std::any_of(out.begin(), out.end(),
                                    [&](const auto& p) { return p.backend == plan.backend; });
     if (again) {

@@ -44,11 +44,11 @@ struct engine_plan {
 };
 
 /// Sizes an engine for a model by the configuration and the memory there is, that of the host or
-/// the backend's own. Errors:
+/// the backend's own without what is promised of it. Errors:
 /// invalid_argument (a key cannot be honoured), out_of_memory with the counts; those of
 /// memory_of_backend.
 result<engine_plan> plan_engine(const model& m, const node_config& config,
-                                const memory_room& of_host);
+                                const memory_room& of_host, const device_promises& promised = {});
 
 /// What an engine with that memory takes of the host.
 uint64_t of_host_memory(bool on_device, const backend_memory& x);
@@ -56,7 +56,8 @@ uint64_t of_host_memory(bool on_device, const backend_memory& x);
 /// Plans an engine on each of the backends that `config.engine.backend` lists, for one model. What
 /// those before take of the host is not planned again. Errors: those of plan_engine.
 result<std::vector<engine_plan>> plan_engines(const model& m, const node_config& config,
-                                              const memory_room& of_host);
+                                              const memory_room& of_host,
+                                              const device_promises& promised = {});
 
 /// Makes the device side of an engine; tests put their own in.
 using backend_factory =

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 
+#include "runtime/backend/placement.hpp"
 #include "runtime/base/checked.hpp"
 #include "runtime/base/system_memory.hpp"
 
@@ -42,9 +43,13 @@ memory_room make_device_room(uint64_t free_bytes) {
   return {free_bytes - free_bytes / 20, 0, true};
 }
 
-result<memory_room> room_of_backend(std::string_view name, const memory_room& of_host) {
+result<memory_room> room_of_backend(std::string_view name, const memory_room& of_host,
+                                    const device_promises& promised) {
   LLMOS_TRY(const auto free_bytes, device_room_of_backend(name));
-  return free_bytes ? make_device_room(*free_bytes) : of_host;
+  if (!free_bytes) return of_host;
+  LLMOS_TRY(const std::string device, canonical_backend(name));
+  const auto known = promised.find(device);
+  return make_device_room(known == promised.end() ? *free_bytes : less(*free_bytes, known->second));
 }
 
 result<void> check_room(const backend_memory& need, const memory_room& room) {

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
+#include <string>
 #include <string_view>
 
 #include "runtime/backend/backend.hpp"
@@ -34,9 +36,13 @@ memory_room measure_room(uint64_t limit_bytes, uint64_t promised_bytes = 0);
 /// way.
 memory_room make_device_room(uint64_t free_bytes);
 
+/// Bytes of each device, by its one name (canonical_backend), that starting engines will take.
+using device_promises = std::map<std::string, uint64_t>;
+
 /// Where the memory of the backend called `name` comes from: its device, or the host's room.
 /// Errors: those of device_room_of_backend.
-result<memory_room> room_of_backend(std::string_view name, const memory_room& of_host);
+result<memory_room> room_of_backend(std::string_view name, const memory_room& of_host,
+                                    const device_promises& promised = {});
 
 /// Whether a backend fits. Errors: out_of_memory naming each part, the room and the mend.
 result<void> check_room(const backend_memory& need, const memory_room& room);

@@ -128,6 +128,7 @@ struct fixture : test::deterministic_system {
 /// A kind that auto prefers while there are devices of it.
 int num_quick_devices = 0;
 void add_quick_device() {
+  if (backends().find("quick").ok()) return;  // of a case before
   backends().add({"quick",
                   [](uint32_t, std::shared_ptr<const model>,
                      const backend_limits&) -> result<std::unique_ptr<backend>> {
@@ -437,6 +438,40 @@ TEST_SUITE("actors.models") {
     CHECK(state() == "loading");
     const auto engine = start(1, "cpu");
     CHECK(engine_of(pending).scheduler == engine.scheduler);
+  }
+
+  TEST_CASE_FIXTURE(fixture, "what an engine will take of its device is not planned twice") {
+    add_quick_device();  // 1 GiB is free on it, and it never tells of less
+    num_quick_devices = 1;
+    node_config config;
+    config.engine.backend = "quick:0";
+    config.engine.kv_bytes = 600u << 20;
+    use(config);
+    test::write_tiny_model(folder.file("other.gguf"));
+    const auto load_other = [this] {
+      auto pending = self->request(aut, caf::infinite, atom::load_v, "other");
+      run();
+      return pending;
+    };
+    auto first = ask_load();
+    run();
+    REQUIRE(heard.backends == std::vector<std::string>{"quick:0"});
+    auto while_it_starts = load_other();
+    CHECK(error_of(while_it_starts) == ec::out_of_memory);
+    auto engine = make_engine("quick:0");
+    engine.on_device = true;
+    engine.memory.kv_bytes = config.engine.kv_bytes;
+    self->send(host, atom::started_v, uint64_t{0}, engine);
+    run();
+    static_cast<void>(engine_of(first));
+    static_cast<void>(load_other());  // from now on the device tells what is left
+    CHECK(heard.backends.size() == 2);
+    request<caf::ok_atom>(aut, atom::unload_v, "other");
+    self->send_exit(engine.scheduler, caf::exit_reason::kill);  // it will be started again
+    run();
+    auto while_it_starts_again = load_other();
+    CHECK(error_of(while_it_starts_again) == ec::out_of_memory);
+    num_quick_devices = 0;
   }
 
   TEST_CASE_FIXTURE(fixture, "an engine that was unloaded just when it stood again is forgotten") {

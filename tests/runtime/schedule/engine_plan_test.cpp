@@ -135,6 +135,10 @@ TEST_SUITE("runtime.schedule.engine_plan") {
     CHECK(room_of_backend("example", {7, 0})->of_device);
     CHECK(room_of_backend("cpu", {7, 0})->bytes == 7);
     CHECK_FALSE(room_of_backend("cpu", {7, 0})->of_device);
+    const uint64_t all = room_of_backend("example:1", {})->bytes;
+    CHECK(room_of_backend("example:1", {}, {{"example:1", 1u << 30}})->bytes < all - (900u << 20));
+    CHECK(room_of_backend("example:1", {}, {{"example:0", 1u << 30}})->bytes == all);
+    CHECK(room_of_backend("example:0", {}, {{"example:0", 1u << 30}})->bytes == 0);
   }
 
   TEST_CASE("auto is the fastest device with room, and says which it passed over") {
