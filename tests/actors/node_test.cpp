@@ -75,6 +75,15 @@ struct fixture {
     return r;
   }
 
+  std::string metrics() {
+    caf::scoped_actor self{aut->system()};
+    std::string out;
+    self->request(aut->kernel(), 60s, atom::stats_v)
+        .receive([&](const metrics_ptr& m) { out = render_text(*m); },
+                 [&](caf::error& e) { FAIL(to_string(to_failure(e))); });
+    return out;
+  }
+
   /// Submits all and waits for every terminal message.
   std::map<uint64_t, test::client_log> run(const std::vector<request_ptr>& requests) {
     caf::scoped_actor self{aut->system()};
@@ -222,6 +231,9 @@ TEST_CASE("a device that runs ahead gives the tokens of one that does not") {
   CHECK(most_at_once == 2);
 }
 
+/// Moves of blocks until one fails; 0: none does.
+std::atomic<int> moves_to_failure{0};
+
 /// A device whose memory is the reference's, with blocks behind it that pretend to be the host's.
 class swapping_backend : public test::wrapped_backend {
 public:
@@ -239,6 +251,7 @@ public:
   bool moves_blocks() const override { return true; }
   result<void> move_blocks(std::span<const block_move> moves) override {
     LLMOS_TRY_VOID(validate_moves(moves, limits_));
+    if (moves_to_failure.fetch_sub(1) == 1) return failure{ec::engine_failed, "injected", ""};
     for (const auto& m : moves) LLMOS_TRY_VOID(copy_blocks({&m.from, 1}, {&m.to, 1}));
     return {};
   }
@@ -248,7 +261,8 @@ private:
   std::mutex mutex_;
 };
 
-TEST_CASE("what a device has no room for comes back from the host, and changes no token") {
+void add_swapping_device() {
+  if (backends().find("swapping").ok()) return;  // of a case before
   backends().add({"swapping",
                   [](uint32_t, std::shared_ptr<const model> m,
                      const backend_limits& limits) -> result<std::unique_ptr<backend>> {
@@ -261,10 +275,20 @@ TEST_CASE("what a device has no room for comes back from the host, and changes n
                     return memory_of_reference_backend(m, limits);
                   },
                   [](uint32_t) { return result<uint64_t>(uint64_t{1} << 30); }});
-  std::vector<request_ptr> all;
+}
+
+/// More prefixes than the device has room for.
+std::vector<request_ptr> many_prefixes() {
+  std::vector<request_ptr> out;
   for (uint64_t i = 0; i < 40; ++i) {
-    all.push_back(fixture::ask(std::to_string(i * i) + std::string(200, 'a'), 8, i));
+    out.push_back(fixture::ask(std::to_string(i * i) + std::string(200, 'a'), 8, i));
   }
+  return out;
+}
+
+TEST_CASE("what a device has no room for comes back from the host, and changes no token") {
+  add_swapping_device();
+  const auto all = many_prefixes();
   fixture without{"swapping", false}, with{"swapping", false, 64 << 20};
   static_cast<void>(without.run(all));
   const auto want = without.run(all);
@@ -280,6 +304,29 @@ TEST_CASE("what a device has no room for comes back from the host, and changes n
   }
   CHECK(cached_with > 40 * 180);
   CHECK(cached_without < cached_with / 2);
+  const std::string_view moved = "llmos_kv_blocks_moved_total";
+  CHECK(without.metrics().find(std::string(moved) + "{") == std::string::npos);
+  const auto text = with.metrics();
+  CAPTURE(text);
+  for (const std::string direction : {"in", "out"}) {
+    CHECK(text.find(std::string(moved) + "{device=\"swapping\", direction=\"" + direction +
+                    "\", model=\"tiny\"} ") != std::string::npos);
+  }
+}
+
+TEST_CASE("a device that fails while it moves blocks loses and repeats nothing") {
+  add_swapping_device();
+  const auto all = many_prefixes();
+  fixture without{"swapping", false, 64 << 20};
+  const auto want = without.run(all);
+  for (const int at : {1, 2, 9}) {
+    CAPTURE(at);
+    fixture aut{"swapping", false, 64 << 20};
+    moves_to_failure = at;
+    check_same(aut.run(all), want);
+    CHECK(moves_to_failure < 0);
+    check_same(aut.run(all), want);
+  }
 }
 
 /// Two devices, of which the second fails at the seventh step of a backend. Counts the steps of
