@@ -11,6 +11,7 @@
 
 #include "gpu/gemm.hpp"
 #include "gpu/kernels/add_bias.hpp"
+#include "gpu/kernels/adjust.hpp"
 #include "gpu/kernels/attention.hpp"
 #include "gpu/kernels/choose.hpp"
 #include "gpu/kernels/embed.hpp"
@@ -105,10 +106,10 @@ public:
   const backend_limits& limits() const override { return limits_; }
   result<std::span<const float>> forward(const step_batch& batch) override;
   bool chooses() const override { return true; }
-  result<std::span<const token_id>> forward_and_choose(
-      const step_batch& batch, std::span<const token_choice> choices) override;
+  result<std::span<const token_id>> forward_and_choose(const step_batch& batch,
+                                                       const step_choices& choices) override;
   bool runs_ahead() const override { return true; }
-  result<void> begin(const step_batch& batch, std::span<const token_choice> choices) override;
+  result<void> begin(const step_batch& batch, const step_choices& choices) override;
   void wait() override;
   result<std::span<const token_id>> finish() override;
   result<void> copy_blocks(std::span<const block_id> from, std::span<const block_id> to) override;
@@ -153,14 +154,15 @@ private:
   result<void> fill_tables();
   result<void> multiply(const device_matrix& w, const bf16* x, void* out, product_output output,
                         uint32_t n_rows);
-  result<void> run(const step_batch& batch, std::span<const token_choice> choices, host_side& side,
+  result<void> run(const step_batch& batch, const step_choices& choices, host_side& side,
                    uint32_t n_before);
+  result<void> send(const step_inputs::prepared& step, host_side& side);
   result<void> launch_step(const step_shape& shape);
   result<void> run_layer(const device_layer& w, uint32_t layer, const step_shape& shape);
   result<void> place(const device_layer& w, uint32_t layer, uint32_t n_rows);
   result<void> attend(uint32_t layer, const step_shape& shape);
   result<void> make_logits(uint32_t n_logits);
-  result<void> choose_tokens(uint32_t n_logits);
+  result<void> choose_tokens(const step_shape& shape);
 
   std::shared_ptr<const model> model_;
   const hyperparameters hp_;
@@ -253,12 +255,11 @@ result<void> cuda_backend::fill_tables() {
 
 /// Everything up to the logits or tokens, which stay on the device; does not wait. A shape that
 /// comes again and again is recorded when it comes first.
-result<void> cuda_backend::run(const step_batch& batch, std::span<const token_choice> choices,
+result<void> cuda_backend::run(const step_batch& batch, const step_choices& choices,
                                host_side& side, uint32_t n_before) {
   LLMOS_TRY_VOID(validate(batch, limits_, hp_.n_vocab, n_before));
   const auto step = step_.write(batch, choices, side.inputs.data<std::byte>());
-  LLMOS_TRY_VOID(
-      p_.work.copy_from_host(layout_.inputs, side.inputs.data<void>(), step.n_bytes, s()));
+  LLMOS_TRY_VOID(send(step, side));
   const step_shape& shape = step.shape;
   if (!step.repeats) return launch_step(shape);
   auto known = graphs_.find(shape);
@@ -267,6 +268,15 @@ result<void> cuda_backend::run(const step_batch& batch, std::span<const token_ch
     known = graphs_.emplace(shape, std::move(made)).first;
   }
   return known->second.launch(s());
+}
+
+result<void> cuda_backend::send(const step_inputs::prepared& step, host_side& side) {
+  const auto* from = side.inputs.data<std::byte>();
+  const size_t adjustments = step_.layout().adjustments;
+  LLMOS_TRY_VOID(p_.work.copy_from_host(layout_.inputs, from, step.n_bytes, s()));
+  if (step.n_adjustment_bytes == 0) return {};
+  return p_.work.copy_from_host(layout_.inputs + adjustments, from + adjustments,
+                                step.n_adjustment_bytes, s());
 }
 
 result<std::span<const float>> cuda_backend::forward(const step_batch& batch) {
@@ -279,8 +289,8 @@ result<std::span<const float>> cuda_backend::forward(const step_batch& batch) {
   return std::span<const float>(p_.logits.data<float>(), n_values);
 }
 
-result<std::span<const token_id>> cuda_backend::forward_and_choose(
-    const step_batch& batch, std::span<const token_choice> choices) {
+result<std::span<const token_id>> cuda_backend::forward_and_choose(const step_batch& batch,
+                                                                   const step_choices& choices) {
   LLMOS_CHECK(flights_.empty());
   LLMOS_TRY_VOID(begin(batch, choices));
   ++n_waited_;  // finish() waits
@@ -289,15 +299,17 @@ result<std::span<const token_id>> cuda_backend::forward_and_choose(
 
 /// The stream keeps the order: the step before has chosen its tokens when this one looks them up,
 /// and they are on their way to the host when this one chooses.
-result<void> cuda_backend::begin(const step_batch& batch, std::span<const token_choice> choices) {
-  LLMOS_CHECK(choices.size() == batch.logit_rows.size() && flights_.size() < p_.sides.size());
+result<void> cuda_backend::begin(const step_batch& batch, const step_choices& choices) {
+  LLMOS_CHECK(flights_.size() < p_.sides.size());
   host_side& side = p_.sides[n_begun_ % p_.sides.size()];
-  const size_t n_before = flights_.empty() ? 0 : flights_.back().n_tokens;
-  LLMOS_TRY_VOID(run(batch, choices, side, static_cast<uint32_t>(n_before)));
+  const auto n_before = static_cast<uint32_t>(flights_.empty() ? 0 : flights_.back().n_tokens);
+  const auto n_logits = static_cast<uint32_t>(batch.logit_rows.size());
+  LLMOS_TRY_VOID(validate(choices, n_logits, hp_.n_vocab, n_before));
+  LLMOS_TRY_VOID(run(batch, choices, side, n_before));
   LLMOS_TRY_VOID(p_.work.copy_to_host(layout_.tokens, side.tokens.data<void>(),
-                                      choices.size() * sizeof(token_id), s()));
+                                      choices.rows.size() * sizeof(token_id), s()));
   LLMOS_TRY_VOID(side.ended.record(p_.compute));
-  flights_.push_back({&side, choices.size()});
+  flights_.push_back({&side, choices.rows.size()});
   ++n_begun_;
   return {};
 }
@@ -325,7 +337,7 @@ result<void> cuda_backend::launch_step(const step_shape& shape) {
     LLMOS_TRY_VOID(run_layer(p_.weights.layers[layer], layer, shape));
   }
   LLMOS_TRY_VOID(make_logits(shape.n_logits));
-  return shape.chooses ? choose_tokens(shape.n_logits) : result<void>{};
+  return shape.chooses ? choose_tokens(shape) : result<void>{};
 }
 
 result<void> cuda_backend::multiply(const device_matrix& w, const bf16* x, void* out,
@@ -407,9 +419,15 @@ result<void> cuda_backend::make_logits(uint32_t n_logits) {
   return multiply(head, h, at<float>(layout_.logits), product_output::f32, n_logits);
 }
 
-result<void> cuda_backend::choose_tokens(uint32_t n_logits) {
-  return choose(at<int32_t>(layout_.tokens), at<float>(layout_.logits),
-                input<token_choice>(step_.layout().choices), n_logits, hp_.n_vocab, s());
+result<void> cuda_backend::choose_tokens(const step_shape& shape) {
+  const auto* choices = input<token_choice>(step_.layout().choices);
+  auto* tokens = at<int32_t>(layout_.tokens);
+  auto* logits = at<float>(layout_.logits);
+  if (shape.adjusts) {
+    LLMOS_TRY_VOID(adjust(logits, choices, input<token_adjustment>(step_.layout().adjustments),
+                          tokens, shape.n_logits, hp_.n_vocab, s()));
+  }
+  return choose(tokens, logits, choices, shape.n_logits, hp_.n_vocab, s());
 }
 
 /// On a stream of its own, from a thread of its own.

@@ -53,6 +53,8 @@ step_layout::step_layout(const backend_limits& limits, uint32_t heads_per_kv)
   many_tiles = p.take(max_many_tiles * sizeof(attention_tile));
   tables = p.take(size_t{limits.max_seqs} * ceil_div(limits.max_context, limits.block_tokens) *
                   sizeof(uint32_t));
+  adjustments =
+      p.take(size_t{limits.max_logits} * token_choice::max_adjustments * sizeof(token_adjustment));
   size = p.end();
 }
 
@@ -70,9 +72,9 @@ step_inputs::step_inputs(const backend_limits& limits, const hyperparameters& hp
   many_.reserve(layout_.max_many_tiles);
 }
 
-step_inputs::prepared step_inputs::write(const step_batch& batch,
-                                         std::span<const token_choice> choices, std::byte* to) {
-  const step_shape of_batch = plan(batch, !choices.empty());
+step_inputs::prepared step_inputs::write(const step_batch& batch, const step_choices& choices,
+                                         std::byte* to) {
+  const step_shape of_batch = plan(batch, choices);
   prepared out{of_batch};
   const uint32_t rows = padded_rows(of_batch.n_rows);
   if (of_batch.n_many_tiles == 0 && rows <= std::min(max_graph_rows, limits_.max_rows)) {
@@ -83,13 +85,16 @@ step_inputs::prepared step_inputs::write(const step_batch& batch,
     out.shape.n_splits = std::bit_floor(of_batch.n_splits);
   }
   write_rows(batch, out.shape, to);
-  put(to + layout_.choices, choices, out.shape.n_logits, token_choice{});
+  put(to + layout_.choices, choices.rows, out.shape.n_logits, token_choice{});
+  put<token_adjustment>(to + layout_.adjustments, choices.adjustments, choices.adjustments.size(),
+                        {});
+  out.n_adjustment_bytes = choices.adjustments.size_bytes();
   out.n_bytes = write_tables(batch, of_batch, to);
   return out;
 }
 
 /// Sorts the sequences into tiles.
-step_shape step_inputs::plan(const step_batch& batch, bool chooses) {
+step_shape step_inputs::plan(const step_batch& batch, const step_choices& choices) {
   few_.clear();
   many_.clear();
   uint32_t longest = 0;
@@ -106,7 +111,10 @@ step_shape step_inputs::plan(const step_batch& batch, bool chooses) {
           .n_few_tiles = n_few,
           .n_many_tiles = static_cast<uint32_t>(many_.size()),
           .n_splits = splits_for(n_few, n_kv_heads_, longest, n_processors_),
-          .chooses = chooses};
+          .chooses = !choices.rows.empty(),
+          .adjusts = std::ranges::any_of(choices.rows, [](const token_choice& c) {
+            return c.num_adjustments > 0 || c.pending < 0;
+          })};
 }
 
 void step_inputs::write_rows(const step_batch& batch, const step_shape& shape,

@@ -27,12 +27,6 @@ struct shared_state {
   uint32_t top_at[n_warps];
 };
 
-/// NaN is impossible, infinity the largest float.
-__device__ float clean(float x) {
-  if (!(x == x)) return -INFINITY;
-  return fminf(x, 3.402823466e38f);
-}
-
 /// The likeliest candidate, of equal ones the first.
 struct likeliest {
   float logit;

@@ -24,6 +24,12 @@ __device__ T* shared_memory() {
 #endif
 }
 
+/// What stands for a logit: NaN is impossible, infinity the largest float.
+__device__ inline float clean(float x) {
+  if (!(x == x)) return -INFINITY;
+  return fminf(x, 3.402823466e38f);
+}
+
 /// The sum over a warp, in every lane.
 __device__ inline float warp_sum(float x) {
   for (int mask = 16; mask > 0; mask /= 2) x += __shfl_xor_sync(all_lanes, x, mask);

@@ -32,12 +32,12 @@ uint64_t backend_memory::total() const {
 }
 
 result<std::span<const token_id>> backend::forward_and_choose(const step_batch&,
-                                                              std::span<const token_choice>) {
+                                                              const step_choices&) {
   LLMOS_CHECK(!"a backend that chooses overrides this");
   return std::span<const token_id>{};
 }
 
-result<void> backend::begin(const step_batch&, std::span<const token_choice>) {
+result<void> backend::begin(const step_batch&, const step_choices&) {
   LLMOS_CHECK(!"a backend that runs ahead overrides this");
   return {};
 }

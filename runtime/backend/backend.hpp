@@ -91,10 +91,10 @@ public:
   virtual bool chooses() const { return false; }
 
   /// As forward(), but returns the tokens chosen from the logits [num_logits], so that no logits
-  /// leave the device. Valid until the next call. REQUIRES: choices.size() == num_logits,
-  /// chooses().
-  virtual result<std::span<const token_id>> forward_and_choose(
-      const step_batch& batch, std::span<const token_choice> choices);
+  /// leave the device. Valid until the next call. REQUIRES: chooses(). Errors: as
+  /// forward(), for `choices` too.
+  virtual result<std::span<const token_id>> forward_and_choose(const step_batch& batch,
+                                                               const step_choices& choices);
 
   /// Whether begin(), wait() and finish() work.
   virtual bool runs_ahead() const { return false; }
@@ -104,7 +104,7 @@ public:
   /// these three functions may be called until every step was finished. REQUIRES: as
   /// forward_and_choose(); runs_ahead(); at most one other step is begun and not finished. Errors:
   /// as forward(), for what can be seen at once.
-  virtual result<void> begin(const step_batch& batch, std::span<const token_choice> choices);
+  virtual result<void> begin(const step_batch& batch, const step_choices& choices);
 
   /// The n-th call returns when the n-th step that was begun has ended, well or badly. The one
   /// function that may run on another thread, beside the others. REQUIRES: that step was begun.
@@ -151,6 +151,11 @@ std::vector<std::string> backend_names();
 /// the step begun before, whose tokens the batch may name.
 result<void> validate(const step_batch& batch, const backend_limits& limits, uint32_t n_vocab,
                       uint32_t n_before = 0);
+
+/// Checks how the tokens of `n_rows` logit rows are to be chosen; shared by all backends that
+/// choose.
+result<void> validate(const step_choices& choices, uint32_t n_rows, uint32_t n_vocab,
+                      uint32_t n_before);
 
 /// Checks the arguments of `move_blocks` against the pools; shared by all backends.
 result<void> validate_moves(std::span<const block_move> moves, const backend_limits& limits);

@@ -48,7 +48,56 @@ result<void> validate_logit_rows(const step_batch& batch, const backend_limits& 
   return {};
 }
 
+bool is_token(token_id id, uint32_t n_vocab) {
+  return id >= 0 && static_cast<uint32_t>(id) < n_vocab;
+}
+
+/// Whether it stands for a token of the step before.
+bool is_pending(token_id id, uint32_t n_before) {
+  return id < 0 && -1 - int64_t{id} < n_before;
+}
+
+failure not_in_vocabulary(token_id id, uint32_t n_vocab) {
+  return bad("token " + std::to_string(id) + " is not in the vocabulary of " +
+             std::to_string(n_vocab));
+}
+
+result<void> validate_choice(const token_choice& c, size_t n_adjustments, uint32_t n_vocab,
+                             uint32_t n_before) {
+  const uint64_t end = uint64_t{c.first_adjustment} + c.num_adjustments;
+  if (c.num_masked > token_choice::max_masked) {
+    return bad("a choice masks tokens: " + of(c.num_masked, token_choice::max_masked));
+  }
+  if (c.num_adjustments > token_choice::max_adjustments || end > n_adjustments) {
+    return bad("a choice adjusts tokens " + std::to_string(c.first_adjustment) + " to " +
+               std::to_string(end) + " of " + std::to_string(n_adjustments));
+  }
+  if (c.pending != 0 && !is_pending(c.pending, n_before)) {
+    return bad("a choice waits for token " + std::to_string(c.pending) + " of " +
+               std::to_string(n_before));
+  }
+  for (const token_id id : std::span(c.masked).first(c.num_masked)) {
+    if (!is_token(id, n_vocab)) return not_in_vocabulary(id, n_vocab);
+  }
+  return {};
+}
+
 }  // namespace
+
+result<void> validate(const step_choices& choices, uint32_t n_rows, uint32_t n_vocab,
+                      uint32_t n_before) {
+  if (choices.rows.size() != n_rows) {
+    return bad("chooses " + std::to_string(choices.rows.size()) + " tokens from " +
+               std::to_string(n_rows) + " rows");
+  }
+  for (const token_adjustment& a : choices.adjustments) {
+    if (!is_token(a.id, n_vocab)) return not_in_vocabulary(a.id, n_vocab);
+  }
+  for (const token_choice& c : choices.rows) {
+    LLMOS_TRY_VOID(validate_choice(c, choices.adjustments.size(), n_vocab, n_before));
+  }
+  return {};
+}
 
 result<void> validate(const step_batch& batch, const backend_limits& limits, uint32_t n_vocab,
                       uint32_t n_before) {
@@ -60,10 +109,8 @@ result<void> validate(const step_batch& batch, const backend_limits& limits, uin
     return bad("has sequences: " + of(batch.seqs.size(), limits.max_seqs));
   }
   for (const token_id token : batch.tokens) {
-    if (token >= 0 && static_cast<uint32_t>(token) < n_vocab) continue;
-    if (token < 0 && -1 - int64_t{token} < n_before) continue;
-    return bad("token " + std::to_string(token) + " is not in the vocabulary of " +
-               std::to_string(n_vocab));
+    if (is_token(token, n_vocab) || is_pending(token, n_before)) continue;
+    return not_in_vocabulary(token, n_vocab);
   }
   uint64_t next_row = 0;
   for (size_t i = 0; i < batch.seqs.size(); ++i) {

@@ -96,20 +96,48 @@ std::vector<token_logprob> sampler::report_top(double log_sum) {
   return out;
 }
 
-std::optional<token_choice> sampler::choice(uint32_t index) const {
+bool sampler::has_choice() const {
+  const auto most_masked = std::max(params_.ignore_eos ? end_tokens_.size() : 0,
+                                    params_.min_tokens > 0 ? stop_tokens_.size() : 0);
+  const auto window = penalizes() ? static_cast<size_t>(params_.penalty_window) : 0;
+  return !params_.logprobs && params_.top_logprobs == 0 && params_.typical_p >= 1 &&
+         most_masked <= token_choice::max_masked && window <= token_choice::max_adjustments &&
+         window + params_.logit_bias.size() <= token_choice::max_adjustments;
+}
+
+token_choice sampler::choice(std::span<const token_id> history, uint32_t index, token_id pending,
+                             std::vector<token_adjustment>& adjustments) {
   const auto mask = masked(index);
-  if (params_.logprobs || params_.top_logprobs > 0 || params_.typical_p < 1 || penalizes() ||
-      !params_.logit_bias.empty() || mask.size() > token_choice::max_masked) {
-    return std::nullopt;
-  }
   token_choice out{.temperature = params_.temperature,
                    .top_k = static_cast<uint32_t>(params_.top_k),
                    .top_p = params_.top_p,
                    .min_p = params_.min_p,
-                   .num_masked = static_cast<uint32_t>(mask.size())};
+                   .num_masked = static_cast<uint32_t>(mask.size()),
+                   .first_adjustment = static_cast<uint32_t>(adjustments.size())};
   if (params_.temperature > 0) out.uniform = philox_uniform(*params_.seed, index, 0);
   std::ranges::copy(mask, out.masked);
+  if (penalizes()) {
+    out.repetition_penalty = params_.repetition_penalty;
+    out.frequency_penalty = params_.frequency_penalty;
+    out.presence_penalty = params_.presence_penalty;
+    if (params_.penalty_window != 0) out.pending = pending;
+  }
+  list_adjustments(window_of(history, pending != 0 ? 1 : 0), adjustments);
+  out.num_adjustments = static_cast<uint32_t>(adjustments.size()) - out.first_adjustment;
   return out;
+}
+
+/// Each biased token and each of the window, once.
+void sampler::list_adjustments(std::span<const token_id> window,
+                               std::vector<token_adjustment>& out) {
+  count(window);
+  std::vector<uint32_t>& counts = scratch_->counts;
+  for (const auto& [id, bias] : params_.logit_bias) {
+    out.push_back({id, std::exchange(counts[id], 0), bias});
+  }
+  for (const token_id id : scratch_->counted) {
+    if (counts[id] > 0) out.push_back({id, std::exchange(counts[id], 0), 0});
+  }
 }
 
 bool sampler::penalizes() const {
@@ -124,17 +152,22 @@ std::span<const token_id> sampler::masked(uint32_t index) const {
   return {};
 }
 
+/// What the penalties see of the history, `num_behind` tokens behind it being of their window too.
+std::span<const token_id> sampler::window_of(std::span<const token_id> history,
+                                             size_t num_behind) const {
+  if (!penalizes()) return {};
+  const auto window = static_cast<size_t>(params_.penalty_window);  // -1 becomes the largest
+  return history.last(std::min(window - std::min(window, num_behind), history.size()));
+}
+
 void sampler::adjust(std::span<const token_id> history, uint32_t index) {
   std::vector<float>& logits = scratch_->logits;
   for (const auto& [id, bias] : params_.logit_bias) logits[id] += bias;
-  if (penalizes()) {
-    const auto window = static_cast<size_t>(params_.penalty_window);  // -1 becomes the largest
-    penalize(history.last(std::min(window, history.size())));
-  }
+  penalize(window_of(history, 0));
   for (token_id id : masked(index)) logits[id] = minus_infinity;
 }
 
-void sampler::penalize(std::span<const token_id> window) {
+void sampler::count(std::span<const token_id> window) {
   std::vector<uint32_t>& counts = scratch_->counts;
   std::vector<token_id>& counted = scratch_->counted;
   counts.resize(n_vocab_);
@@ -144,13 +177,18 @@ void sampler::penalize(std::span<const token_id> window) {
     LLMOS_CHECK(id >= 0 && static_cast<uint32_t>(id) < n_vocab_);
     if (counts[id]++ == 0) counted.push_back(id);
   }
-  for (token_id id : counted) {
+}
+
+void sampler::penalize(std::span<const token_id> window) {
+  if (window.empty()) return;
+  count(window);
+  for (token_id id : scratch_->counted) {
     float& logit = scratch_->logits[id];
     const float penalty = params_.repetition_penalty;
     const float repeated = logit > 0 ? logit / penalty : logit * penalty;
-    const float counted_off = static_cast<float>(counts[id]) * params_.frequency_penalty;
+    const float counted_off = static_cast<float>(scratch_->counts[id]) * params_.frequency_penalty;
     logit = comparable(repeated - counted_off - params_.presence_penalty);
-    counts[id] = 0;
+    scratch_->counts[id] = 0;
   }
 }
 

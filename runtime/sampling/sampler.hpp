@@ -69,9 +69,15 @@ public:
   sampled_token sample(std::span<const float> logits, std::span<const token_id> history,
                        uint32_t index);
 
-  /// What a device needs to choose this request's token `index` as sample() would; nothing where
-  /// that depends on more (penalties, biases, typical_p, log-probabilities, many masked tokens).
-  std::optional<token_choice> choice(uint32_t index) const;
+  /// Whether choice() says all that sample() knows: not so with typical_p, log-probabilities, many
+  /// masked tokens, or more than token_choice::max_adjustments that penalties and biases may touch.
+  bool has_choice() const;
+
+  /// What a device needs to choose this request's token `index` as sample() would; what its logits
+  /// are adjusted by is appended to `adjustments`. `pending`: the token behind the history, while
+  /// only the device knows it (token_choice). REQUIRES: has_choice().
+  token_choice choice(std::span<const token_id> history, uint32_t index, token_id pending,
+                      std::vector<token_adjustment>& adjustments);
 
   const sampling_params& params() const { return params_; }
 
@@ -81,8 +87,11 @@ private:
   float find_tops();
   double log_sum_exp();
   std::vector<token_logprob> report_top(double log_sum);
+  std::span<const token_id> window_of(std::span<const token_id> history, size_t num_behind) const;
   void adjust(std::span<const token_id> history, uint32_t index);
+  void count(std::span<const token_id> window);
   void penalize(std::span<const token_id> window);
+  void list_adjustments(std::span<const token_id> window, std::vector<token_adjustment>& out);
   token_id choose(uint32_t index);
   token_id first_possible(uint32_t index) const;
   token_id first_at(float top) const;

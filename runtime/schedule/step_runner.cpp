@@ -71,7 +71,8 @@ std::optional<step_result> step_runner::start(step_plan_ptr plan) {
     compute_and_sample(*plan, out);
     return out;
   }
-  if (auto begun = device_->begin({tokens_, rows_, logit_rows_}, choices_); !begun) {
+  list_choices(*plan);
+  if (auto begun = device_->begin({tokens_, rows_, logit_rows_}, choices()); !begun) {
     out.error = std::move(begun).error();
     return out;
   }
@@ -162,27 +163,36 @@ void step_runner::append_tokens(const plan_entry& e, const sequence& s) {
   tokens_.insert(tokens_.end(), e.drafts.begin(), e.drafts.end());
 }
 
-/// Whether the device can choose every token of the step; then choices_ says how.
-bool step_runner::device_chooses(const step_plan& plan) {
-  if (!device_->chooses()) return false;
+/// Whether the device can choose every token of the step.
+bool step_runner::device_chooses(const step_plan& plan) const {
+  return device_->chooses() && std::ranges::all_of(plan.entries, [&](const plan_entry& e) {
+           return !e.sample || sequences_.at(e.id.value).choose.has_choice();
+         });
+}
+
+/// How it chooses them, each draft taken for true by the rows behind it.
+void step_runner::list_choices(const step_plan& plan) {
   choices_.clear();
+  adjustments_.clear();
   for (const auto& e : plan.entries) {
     if (!e.sample) continue;
-    const auto& s = sequences_.at(e.id.value);
-    const auto index = static_cast<uint32_t>(s.tokens.size()) + s.num_pending - s.spec->num_prompt;
+    auto& s = sequences_.at(e.id.value);
+    const auto num_known = s.tokens.size();
+    const token_id pending = s.num_pending > 0 ? -1 - static_cast<token_id>(s.pending_row) : 0;
+    const auto index = static_cast<uint32_t>(num_known) + s.num_pending - s.spec->num_prompt;
     for (uint32_t i = 0; i <= e.drafts.size(); ++i) {
-      const auto choice = s.choose.choice(index + i);
-      if (!choice) return false;
-      choices_.push_back(*choice);
+      choices_.push_back(s.choose.choice(s.tokens, index + i, pending, adjustments_));
+      if (i < e.drafts.size()) s.tokens.push_back(e.drafts[i]);
     }
+    s.tokens.resize(num_known);
   }
-  return true;
 }
 
 result<void> step_runner::compute(const step_plan& plan, output& out) {
   const step_batch batch{tokens_, rows_, logit_rows_};
   if (device_chooses(plan)) {
-    LLMOS_TRY(out.tokens, device_->forward_and_choose(batch, choices_));
+    list_choices(plan);
+    LLMOS_TRY(out.tokens, device_->forward_and_choose(batch, choices()));
   } else {
     LLMOS_TRY(out.logits, device_->forward(batch));
   }

@@ -63,7 +63,9 @@ private:
   result<void> take_in(const plan_entry& e);
   void append_tokens(const plan_entry& e, const sequence& s);
   result<void> build_batch(const step_plan& plan);
-  bool device_chooses(const step_plan& plan);
+  bool device_chooses(const step_plan& plan) const;
+  void list_choices(const step_plan& plan);
+  step_choices choices() const { return {choices_, adjustments_}; }
   result<void> compute(const step_plan& plan, output& out);
   void compute_and_sample(const step_plan& plan, step_result& out);
   sampled_token token_of(sequence& s, const output& from, size_t row, uint32_t index);
@@ -79,7 +81,8 @@ private:
   std::vector<token_id> tokens_;
   std::vector<sequence_rows> rows_;
   std::vector<uint32_t> logit_rows_;
-  std::vector<token_choice> choices_;  ///< Of those rows, where the device chooses.
+  std::vector<token_choice> choices_;          ///< Of those rows, where the device chooses.
+  std::vector<token_adjustment> adjustments_;  ///< Of those choices.
   std::deque<flight> flights_;
   std::chrono::steady_clock::time_point last_ended_{};
 };

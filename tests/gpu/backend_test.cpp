@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "runtime/backend/reference/reference_backend.hpp"
+#include "runtime/sampling/sampler.hpp"
 #include "tests/gpu/on_device.hpp"
 #include "tests/support/random_model.hpp"
 #include "tests/support/scale.hpp"
@@ -193,11 +194,55 @@ TEST_SUITE("gpu.backend") {
     const sequence_rows seq{0, 9, 0, blocks};
     const std::vector<uint32_t> rows{2, 8};
     const auto got =
-        must(b->forward_and_choose({tokens, {&seq, 1}, rows}, std::vector<token_choice>(2)));
+        must(b->forward_and_choose({tokens, {&seq, 1}, rows}, {std::vector<token_choice>(2), {}}));
     for (size_t i = 0; i < rows.size(); ++i) {
       const auto row = std::span(logits).subspan(rows[i] * m->hp.n_vocab, m->hp.n_vocab);
       CHECK(got[i] == std::max_element(row.begin(), row.end()) - row.begin());
     }
+  }
+
+  TEST_CASE(
+      "what penalties and biases leave is chosen on the device, whether it runs ahead or not") {
+    if (!stream_or_skip()) return;
+    const auto m = make_random_model({.n_layers = 1, .n_ff = 256});
+    const uint32_t n_vocab = m->hp.n_vocab;
+    const auto blocks = blocks_from(0);
+    const std::vector<uint32_t> rows{0};
+    const token_id first = random_tokens(1, n_vocab, 8)[0];
+    constexpr uint32_t n_steps = 9;
+    sampler by({.temperature = 0, .repetition_penalty = 3, .penalty_window = 4}, {}, n_vocab);
+    auto b = must(gpu::make_cuda_backend(0, m, limits));
+    const auto seq_at = [&](uint32_t past) { return sequence_rows{0, 1, past, blocks}; };
+    std::vector<token_id> want{first}, got{first}, plain{first};
+    for (uint32_t past = 0; past < n_steps; ++past) {
+      const auto seq = seq_at(past);
+      const auto logits = must(b->forward({std::span(want).last(1), {&seq, 1}, rows}));
+      want.push_back(by.sample(logits, want, past).id);
+    }
+    for (uint32_t past = 0; past < n_steps; ++past) {
+      const auto seq = seq_at(past);
+      const std::vector<token_choice> greedy(1);
+      plain.push_back(must(
+          b->forward_and_choose({std::span(plain).last(1), {&seq, 1}, rows}, {greedy, {}}))[0]);
+    }
+    for (uint32_t past = 0; past < n_steps; ++past) {  // each begins before the last was read
+      const auto seq = seq_at(past);
+      const token_id pending = past == 0 ? 0 : -1;
+      const std::vector<token_id> token{past == 0 ? first : pending};
+      std::vector<token_adjustment> adjustments;
+      const std::vector<token_choice> choice{by.choice(got, past, pending, adjustments)};
+      must(b->begin({token, {&seq, 1}, rows}, {choice, adjustments}));
+      if (past == 0) continue;
+      b->wait();
+      got.push_back(must(b->finish())[0]);
+    }
+    b->wait();
+    got.push_back(must(b->finish())[0]);
+    CHECK(got == want);
+    CHECK(got != plain);
+    std::vector<token_choice> bad{{.num_adjustments = 1}};
+    const auto seq = seq_at(0);
+    CHECK(b->begin({{&first, 1}, {&seq, 1}, rows}, {bad, {}}).error().code == ec::invalid_argument);
   }
 
   TEST_CASE("a step begins with what the one before chooses, before anybody has read it") {
@@ -219,7 +264,7 @@ TEST_SUITE("gpu.backend") {
     std::vector<std::vector<token_id>> want, got;
     std::vector<token_id> tokens = first;
     for (uint32_t past = 0; past < n_steps; ++past) {
-      const auto chosen = must(b->forward_and_choose({tokens, seqs_at(past), rows}, greedy));
+      const auto chosen = must(b->forward_and_choose({tokens, seqs_at(past), rows}, {greedy, {}}));
       tokens.assign(chosen.begin(), chosen.end());
       want.push_back(tokens);
     }
@@ -227,11 +272,11 @@ TEST_SUITE("gpu.backend") {
       const auto chosen = must(b->finish());
       got.emplace_back(chosen.begin(), chosen.end());
     };
-    must(b->begin({first, seqs_at(0), rows}, greedy));
+    must(b->begin({first, seqs_at(0), rows}, {greedy, {}}));
     for (uint32_t past = 1; past < n_steps; ++past) {
       std::thread watcher([&] { b->wait(); });
       const std::vector<token_id> pending{-1, -2, -3};
-      must(b->begin({pending, seqs_at(past), rows}, greedy));
+      must(b->begin({pending, seqs_at(past), rows}, {greedy, {}}));
       watcher.join();
       take();
     }
@@ -239,8 +284,8 @@ TEST_SUITE("gpu.backend") {
     take();
     CHECK(got == want);
     const std::vector<token_id> nobody{-1, -2, -3};
-    CHECK(b->begin({nobody, seqs_at(7), rows}, greedy).error().code == ec::invalid_argument);
-    must(b->begin({first, seqs_at(7), rows}, greedy));  // and goes while that runs
+    CHECK(b->begin({nobody, seqs_at(7), rows}, {greedy, {}}).error().code == ec::invalid_argument);
+    must(b->begin({first, seqs_at(7), rows}, {greedy, {}}));  // and goes while that runs
   }
 
   TEST_CASE("what it needs is known before, and what it cannot do is said") {

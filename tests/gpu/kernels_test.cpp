@@ -7,6 +7,7 @@
 
 #include "gpu/gemm.hpp"
 #include "gpu/kernels/add_bias.hpp"
+#include "gpu/kernels/adjust.hpp"
 #include "gpu/kernels/attention.hpp"
 #include "gpu/kernels/choose.hpp"
 #include "gpu/kernels/embed.hpp"
@@ -450,6 +451,61 @@ TEST_SUITE("gpu.kernels") {
     check_attention(*s, {9, 3, 256, 16, {{40, 2}}});
   }
 
+  TEST_CASE("logits are adjusted as the sampler adjusts them, to the bit") {
+    const auto s = stream_or_skip();
+    if (!s) return;
+    splitmix64 rng(4);
+    constexpr uint32_t n_rows = 48, n_vocab = 700;
+    auto logits = random_floats(size_t{n_rows} * n_vocab, 11);
+    for (size_t i = 0; i < logits.size(); i += 50) logits[i] = i % 100 == 0 ? INFINITY : NAN;
+    const auto scratch = std::make_shared<sampler_scratch>();
+    std::vector<token_id> chosen;
+    for (uint32_t r = 0; r < n_rows; ++r) chosen.push_back(static_cast<token_id>(rng.below(20)));
+    std::vector<token_choice> choices;
+    std::vector<token_adjustment> adjustments;
+    std::vector<float> want;
+    for (uint32_t r = 0; r < n_rows; ++r) {
+      const std::span row = std::span(logits).subspan(size_t{r} * n_vocab, n_vocab);
+      sampling_params p{.temperature = 0};
+      if (r % 4 != 0) p.repetition_penalty = 0.5f + static_cast<float>(rng.below(100)) / 70;
+      if (r % 2 == 1) p.frequency_penalty = static_cast<float>(rng.below(100)) / 70 - 0.5f;
+      if (r % 3 == 1) p.presence_penalty = static_cast<float>(rng.below(100)) / 70 - 0.5f;
+      p.penalty_window = static_cast<int32_t>(rng.below(r % 5 == 0 ? 3 : 400));
+      for (uint64_t i = rng.below(60); i-- > 0;) {
+        p.logit_bias[static_cast<token_id>(rng.below(n_vocab))] = 3;
+      }
+      std::vector<token_id> history;  // of few tokens, so that they come again
+      for (uint64_t i = rng.below(300); i-- > 0;) {
+        history.push_back(static_cast<token_id>(rng.below(r % 2 == 0 ? 20 : n_vocab)));
+      }
+      sampler by(p, {}, n_vocab, scratch);
+      REQUIRE(by.has_choice());
+      const bool is_pending = r % 3 != 0;
+      choices.push_back(
+          by.choice(history, 0, is_pending ? -1 - static_cast<token_id>(r) : 0, adjustments));
+      if (is_pending) history.push_back(chosen[r]);
+      by.sample(row, history, 0);
+      want.insert(want.end(), scratch->logits.begin(), scratch->logits.end());
+    }
+    const device_array<float> logits_there(logits, *s);
+    const device_array<token_choice> choices_there(choices, *s);
+    const device_array<token_adjustment> adjustments_there(adjustments, *s);
+    const device_array<token_id> chosen_there(chosen, *s);
+    must(gpu::adjust(logits_there.data(), choices_there.data(), adjustments_there.data(),
+                     chosen_there.data(), n_rows, n_vocab, s->handle()));
+    const auto got = logits_there.fetch();
+    const auto cleaned = [](float x) {  // those that nothing touches stay as they are
+      return std::isnan(x) ? -INFINITY : std::min(x, std::numeric_limits<float>::max());
+    };
+    uint32_t n_touched = 0;
+    for (size_t i = 0; i < got.size(); ++i) {
+      CAPTURE(i);
+      REQUIRE(cleaned(got[i]) == want[i]);
+      if (cleaned(logits[i]) != want[i]) ++n_touched;
+    }
+    CHECK(n_touched > 2000);
+  }
+
   TEST_CASE("tokens are chosen as the sampler chooses them") {
     const auto s = stream_or_skip();
     if (!s) return;
@@ -480,7 +536,9 @@ TEST_SUITE("gpu.kernels") {
         p.ignore_eos = r % 4 == 1;
         sampler by(p, std::vector<token_id>{0, static_cast<token_id>(n_vocab / 2)}, n_vocab);
         want.push_back(by.sample(row, {}, r).id);
-        choices.push_back(by.choice(r).value());
+        std::vector<token_adjustment> none;
+        choices.push_back(by.choice({}, r, 0, none));
+        REQUIRE(none.empty());
       }
       const device_array<float> logits_there(logits, *s);
       const device_array<token_choice> choices_there(choices, *s);

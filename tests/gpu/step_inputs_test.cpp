@@ -39,7 +39,7 @@ TEST_SUITE("gpu.step_inputs") {
     const auto done = inputs.write({tokens, seqs, logit_rows}, {}, to.data());
     CHECK(done.n_bytes == layout.tables + 6 * sizeof(uint32_t));
     CHECK_FALSE(done.repeats);  // a sequence has more queries than a tile
-    CHECK(done.shape == gpu::step_shape{8, 2, 1, 2, 1, false});
+    CHECK(done.shape == gpu::step_shape{8, 2, 1, 2, 1, false, false});
     const auto header = read<gpu::step_header>(to, layout.header);
     CHECK(header.n_few_tiles == 1);
     CHECK(header.n_many_tiles == 2);
@@ -82,9 +82,10 @@ TEST_SUITE("gpu.step_inputs") {
     const std::vector<uint32_t> logit_rows{0, 4};
     const std::vector<token_choice> choices{{.temperature = 1}, {.temperature = 2}};
     std::vector<std::byte> to(layout.size, std::byte{0xff});
-    const auto done = inputs.write({tokens, seqs, logit_rows}, choices, to.data());
+    const auto done = inputs.write({tokens, seqs, logit_rows}, {choices, {}}, to.data());
     CHECK(done.repeats);
-    CHECK(done.shape == gpu::step_shape{8, 6, 8, 0, 8, true});
+    CHECK(done.shape == gpu::step_shape{8, 6, 8, 0, 8, true, false});
+    CHECK(done.n_adjustment_bytes == 0);
     CHECK(read<gpu::step_header>(to, layout.header).n_few_tiles == 5);
     CHECK(read<token_id>(to, layout.tokens, 7) == 0);
     CHECK(read<uint32_t>(to, layout.positions, 4) == 4000);
@@ -94,6 +95,16 @@ TEST_SUITE("gpu.step_inputs") {
     CHECK(read<uint32_t>(to, layout.logit_rows, 5) == 0);
     CHECK(read<token_choice>(to, layout.choices, 1).temperature == 2);
     CHECK(read<token_choice>(to, layout.choices, 5).temperature == 0);
+    // What is adjusted is a shape of its own.
+    const std::vector<token_adjustment> adjustments{{3, 1, 0}, {4, 0, 2}};
+    const std::vector<token_choice> adjusted{{}, {.num_adjustments = 2}};
+    const auto more = inputs.write({tokens, seqs, logit_rows}, {adjusted, adjustments}, to.data());
+    CHECK(more.shape == gpu::step_shape{8, 6, 8, 0, 8, true, true});
+    CHECK(more.n_bytes == done.n_bytes);
+    CHECK(more.n_adjustment_bytes == sizeof adjustments[0] * 2);
+    CHECK(read<token_adjustment>(to, layout.adjustments, 1) == adjustments[1]);
+    const std::vector<token_choice> pending{{.pending = -1}, {}};
+    CHECK(inputs.write({tokens, seqs, logit_rows}, {pending, {}}, to.data()).shape.adjusts);
     // Sizes are few and never too small.
     for (uint32_t n = 1; n <= gpu::max_graph_rows; ++n) CHECK(gpu::padded_rows(n) >= n);
     CHECK(gpu::padded_rows(3) == 4);

@@ -29,7 +29,7 @@ public:
 
   bool chooses() const override { return true; }
   bool runs_ahead() const override { return true; }
-  result<void> begin(const step_batch& b, std::span<const token_choice>) override {
+  result<void> begin(const step_batch& b, const step_choices&) override {
     const std::lock_guard lock(mutex_);
     LLMOS_CHECK(steps_.size() < 2);
     step& mine = *steps_.emplace_back(std::make_unique<step>());

@@ -150,6 +150,32 @@ TEST_SUITE("runtime.backend.validate") {
     CHECK(parts.check().ok());
   }
 
+  TEST_CASE("choices name tokens and adjustments that there are") {
+    const std::vector<token_adjustment> three{{0, 1, 0}, {99, 0, 2}, {5, 1, 1}};
+    const std::vector<token_adjustment> unknown{{100, 1, 0}}, negative{{-1, 1, 0}};
+    const auto text_of = [&](const token_choice& c, std::span<const token_adjustment> adjustments) {
+      const auto checked = validate(step_choices{{&c, 1}, adjustments}, 1, n_vocab, 2);
+      return checked ? "" : checked.error().text;
+    };
+    CHECK(text_of({}, {}).empty());
+    CHECK(text_of({.first_adjustment = 1, .num_adjustments = 2, .pending = -2}, three).empty());
+    CHECK(text_of({.first_adjustment = 2, .num_adjustments = 2}, three) ==
+          "step: a choice adjusts tokens 2 to 4 of 3");
+    CHECK_FALSE(text_of({.first_adjustment = UINT32_MAX, .num_adjustments = 2}, three).empty());
+    CHECK(text_of({.pending = -3}, {}) == "step: a choice waits for token -3 of 2");
+    CHECK(text_of({.pending = 1}, {}) == "step: a choice waits for token 1 of 2");
+    CHECK(text_of({}, unknown) == "step: token 100 is not in the vocabulary of 100");
+    CHECK(text_of({}, negative) == "step: token -1 is not in the vocabulary of 100");
+    CHECK(text_of({.num_masked = 1, .masked = {100}}, {}) ==
+          "step: token 100 is not in the vocabulary of 100");
+    CHECK(text_of({.num_masked = 9}, {}) == "step: a choice masks tokens: 9, the limit is 8");
+    const std::vector<token_adjustment> many(513);
+    CHECK(text_of({.num_adjustments = 512}, many).empty());
+    CHECK_FALSE(text_of({.num_adjustments = 513}, many).empty());
+    CHECK(validate(step_choices{}, 1, n_vocab, 0).error().text ==
+          "step: chooses 0 tokens from 1 rows");
+  }
+
   TEST_CASE("copies name blocks of the pool, in pairs") {
     const block_id ok[] = {0, 9};
     const block_id bad[] = {0, 10};

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <random>
 
@@ -98,6 +99,52 @@ TEST_SUITE("runtime.sampling.sampler") {
       CHECK(scores(p, logits, history, 1, r.want_negative));
       CHECK(scores(p, logits, history, 2, r.want_zero));
       CHECK(scores(p, logits, history, 3, 7));
+    }
+  }
+
+  TEST_CASE("a device can choose where it can be told all that matters") {
+    struct row {
+      const char* name;
+      bool want;
+      std::function<void(sampling_params&)> set;
+    };
+    const row rows[] = {
+        {"nothing else", true, [](sampling_params&) {}},
+        {"penalties over a window", true, [](auto& p) { p.presence_penalty = 1; }},
+        {"over all of the past", false,
+         [](auto& p) {
+           p.presence_penalty = 1;
+           p.penalty_window = -1;
+         }},
+        {"such a window without penalties", true, [](auto& p) { p.penalty_window = -1; }},
+        {"as many as there is room for", true,
+         [](auto& p) {
+           p.frequency_penalty = 1;
+           p.penalty_window = 510;
+           p.logit_bias = {{1, 2.0f}, {2, 3.0f}};
+         }},
+        {"one more", false,
+         [](auto& p) {
+           p.frequency_penalty = 1;
+           p.penalty_window = 511;
+           p.logit_bias = {{1, 2.0f}, {2, 3.0f}};
+         }},
+        {"log-probabilities", false, [](auto& p) { p.logprobs = true; }},
+        {"alternatives", false, [](auto& p) { p.top_logprobs = 1; }},
+        {"typical sampling", false, [](auto& p) { p.typical_p = 0.5f; }},
+        {"eight masked", true, [](auto& p) { p.ignore_eos = true; }},
+        {"nine masked", false,
+         [](auto& p) {
+           p.min_tokens = 1;
+           p.stop_token_ids = {9};
+         }},
+        {"nine that end and are not masked", true, [](auto& p) { p.stop_token_ids = {9}; }},
+    };
+    for (const row& r : rows) {
+      CAPTURE(r.name);
+      sampling_params p = plain(1);
+      r.set(p);
+      CHECK(sampler(p, ids{0, 1, 2, 3, 4, 5, 6, 7}, 1000).has_choice() == r.want);
     }
   }
 

@@ -24,19 +24,19 @@ public:
     return std::span<const float>{logits_};
   }
   bool chooses() const override { return can_choose; }
-  result<std::span<const token_id>> forward_and_choose(
-      const step_batch& b, std::span<const token_choice> choices) override {
+  result<std::span<const token_id>> forward_and_choose(const step_batch& b,
+                                                       const step_choices& choices) override {
     last_rows = b.tokens.size();
-    last_choices.assign(choices.begin(), choices.end());
+    note(choices);
     tokens_.clear();
     for (const uint32_t row : b.logit_rows) tokens_.push_back((b.tokens[row] + 1) % n_vocab);
     return std::span<const token_id>{tokens_};
   }
   /// A step is computed when it is finished: until then its tokens are nowhere.
   bool runs_ahead() const override { return can_choose; }
-  result<void> begin(const step_batch& b, std::span<const token_choice> choices) override {
+  result<void> begin(const step_batch& b, const step_choices& choices) override {
     if (fail_begin) return failure{ec::engine_failed, "it is off", ""};
-    last_choices.assign(choices.begin(), choices.end());
+    note(choices);
     begun.emplace_back();
     for (const uint32_t row : b.logit_rows) begun.back().push_back(b.tokens[row]);
     return {};
@@ -60,8 +60,27 @@ public:
   std::deque<std::vector<token_id>> begun;  ///< What each step that is not finished begins with.
   bool can_choose = false;
   std::vector<token_choice> last_choices;
+  std::vector<token_adjustment> last_adjustments;
+
+  /// What the choice for logit row i is adjusted by, as "id*count+bias …".
+  std::string adjustments_of(size_t i) const {
+    std::string out;
+    const token_choice& c = last_choices.at(i);
+    for (uint32_t j = 0; j < c.num_adjustments; ++j) {
+      const token_adjustment& a = last_adjustments.at(c.first_adjustment + j);
+      out += std::to_string(a.id) + "*" + std::to_string(a.count);
+      if (a.bias != 0) out += "+" + std::to_string(static_cast<int>(a.bias));
+      out += " ";
+    }
+    return out;
+  }
 
 private:
+  void note(const step_choices& choices) {
+    last_choices.assign(choices.rows.begin(), choices.rows.end());
+    last_adjustments.assign(choices.adjustments.begin(), choices.adjustments.end());
+  }
+
   backend_info info_;
   backend_limits limits_;
   std::vector<float> logits_;
@@ -166,6 +185,40 @@ TEST_CASE_FIXTURE(fixture, "a device that chooses is told how, draft by draft") 
   REQUIRE(device->last_choices.size() == 2);
   CHECK(device->last_choices[0].uniform == philox_uniform(3, 1, 0));
   CHECK(device->last_choices[1].uniform == philox_uniform(3, 2, 0));
+}
+
+TEST_CASE_FIXTURE(fixture, "a device that chooses is told what penalties and biases change") {
+  device->can_choose = true;
+  auto one = std::make_shared<sequence_spec>(*spec(1, {2, 3}));
+  one->sampling.repetition_penalty = 1.5f;
+  one->sampling.frequency_penalty = 0.25f;
+  one->sampling.presence_penalty = 0.5f;
+  one->sampling.penalty_window = 3;
+  auto other = std::make_shared<sequence_spec>(*spec(2, {9, 9}));
+  other->sampling.logit_bias = {{7, 4.0f}, {9, -5.0f}};
+  const auto start = [&](std::vector<plan_entry> entries) {
+    return runner.start(
+        std::make_shared<const step_plan>(step_plan{++num_steps, {}, std::move(entries)}));
+  };
+  CHECK_FALSE(start({{{2}, 0, 2, true, {}, {1}, spec_ptr(other)},
+                     {{1}, 0, 2, true, {4, 4}, {0}, spec_ptr(one)}}));
+  CHECK(device->adjustments_of(0) == "7*0+4 9*0+-5 ");
+  CHECK(device->last_choices[0].repetition_penalty == 1.0f);
+  CHECK(device->adjustments_of(1) == "2*1 3*1 ");
+  CHECK(device->adjustments_of(2) == "2*1 3*1 4*1 ");  // a draft is taken for true
+  CHECK(device->adjustments_of(3) == "3*1 4*2 ");
+  CHECK(device->last_choices[3].repetition_penalty == 1.5f);
+  CHECK(device->last_choices[3].frequency_penalty == 0.25f);
+  CHECK(device->last_choices[3].presence_penalty == 0.5f);
+  CHECK(device->last_choices[3].pending == 0);
+  CHECK(render(runner.finish()) == "2:10 1:4 1:5 ");
+  CHECK_FALSE(start({{{1}, 3, 1, true, {}, {}, nullptr}, {{2}, 2, 1, true, {}, {}, nullptr}}));
+  CHECK(device->adjustments_of(0) == "3*1 4*1 5*1 ");
+  CHECK_FALSE(start({{{1}, 4, 1, true, {}, {}, nullptr, true}}));
+  CHECK(device->adjustments_of(0) == "4*1 5*1 ");  // the pending one is the third of the window
+  CHECK(device->last_choices[0].pending == -1);
+  runner.finish();
+  runner.finish();
 }
 
 TEST_CASE_FIXTURE(fixture, "what a device cannot choose is chosen from its logits") {

@@ -73,6 +73,12 @@ inline float __expf(float x) {
 inline float __fdividef(float a, float b) {
   return a / b;
 }
+inline float __fadd_rn(float a, float b) {
+  return a + b;
+}
+inline float __fmul_rn(float a, float b) {
+  return a * b;
+}
 inline float rsqrtf(float x) {
   return 1.0f / std::sqrt(x);
 }
