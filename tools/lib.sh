@@ -4,7 +4,7 @@
 # What the program needs to be built, and what fetches the default model.
 build_packages=(
   g++ meson ninja-build pkg-config
-  libcaf-dev libcli11-dev libedit-dev libpcre2-dev libspdlog-dev libyaml-cpp-dev
+  libcaf-dev libcli11-dev libedit-dev libpcre2-dev libspdlog-dev libssl-dev libyaml-cpp-dev
   nlohmann-json3-dev
   ca-certificates curl python3 python3-pip
 )

@@ -1,0 +1,62 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace llmos {
+
+/// Who is connected: each connection with its socket, its verified name and the id that its node
+/// gave itself. Shared between the thread of the sockets and the actors that ask who a sender is.
+class peer_table {
+public:
+  using clock = std::chrono::steady_clock;
+  using connection = uint64_t;  ///< Numbered from 1.
+
+  explicit peer_table(size_t max_connections) : max_connections_(max_connections) {}
+
+  /// A socket was accepted. Nothing when there are as many as there may be.
+  std::optional<connection> opened(int socket, clock::time_point now);
+  /// It is about to be closed.
+  void closed(connection c);
+
+  /// The certificate was verified.
+  void verified(connection c, std::string principal);
+
+  /// The node gave its id. False, and the connection has to end, when it is not verified or has one
+  /// already, or a connection that lives has it: one of the same principal is cut, as its client
+  /// has come anew, and will be gone when it comes again.
+  bool bind(connection c, const std::string& node);
+
+  /// Who the node of that id is; nothing when it is not connected.
+  std::optional<std::string> principal_of(const std::string& node) const;
+
+  /// Cuts those that were accepted before `deadline` and have not given their id.
+  size_t cut_silent(clock::time_point deadline);
+  /// Cuts the connection of a node.
+  void cut(const std::string& node);
+
+  size_t num_connections() const;
+  size_t num_bound() const;
+  /// The ids of those that are connected.
+  std::vector<std::string> nodes() const;
+
+private:
+  struct entry {
+    int socket;
+    clock::time_point since;
+    std::string principal, node;
+  };
+
+  mutable std::mutex mutex_;
+  const size_t max_connections_;
+  uint64_t num_opened_ = 0;
+  std::map<connection, entry> entries_;
+  std::map<std::string, connection> by_node_;
+};
+
+}  // namespace llmos
