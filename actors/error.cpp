@@ -1,7 +1,10 @@
 #include "actors/error.hpp"
 
 #include <spdlog/spdlog.h>
+
 #include <caf/sec.hpp>
+
+#include "actors/wire.hpp"
 
 namespace llmos {
 
@@ -32,6 +35,7 @@ void log_lost_cancel(const caf::error& x) {
 void register_messages(caf::actor_system_config& config) {
   config.add_message_types<caf::id_block::llmos>();
   config.add_message_types<caf::id_block::llmos_actors>();
+  config.add_message_types<caf::id_block::llmos_wire>();
   config.add_error_category(
       caf::atom("llmos"), [](uint8_t code, caf::atom_value, const caf::message& context) {
         return std::string{to_string(static_cast<ec>(code))} + caf::to_string(context);

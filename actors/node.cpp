@@ -1,12 +1,15 @@
 #include "actors/node.hpp"
 
 #include <caf/actor_system_config.hpp>
+#include <caf/io/middleman.hpp>
 #include <caf/scoped_actor.hpp>
 #include <chrono>
 #include <utility>
 
 #include "actors/error.hpp"
+#include "actors/gateway/remote/port.hpp"
 #include "actors/supervisor/supervisor.hpp"
+#include "runtime/security/identity.hpp"
 
 namespace llmos {
 
@@ -15,12 +18,18 @@ namespace {
 constexpr std::chrono::seconds answer_timeout{60};
 
 struct system_config : caf::actor_system_config {
-  explicit system_config(const node_config& config) {
+  system_config(const node_config& config, bool has_ports) {
     // Sharing, not stealing: a message to a worker that computes would wait for milliseconds.
     set("scheduler.policy", caf::atom("sharing"));
     set("scheduler.max-threads", static_cast<size_t>(config.kernel.actor_threads));
     set("logger.verbosity", caf::atom("quiet"));
     register_messages(*this);
+    if (!has_ports) return;
+    load<caf::io::middleman>();
+    set("middleman.heartbeat-interval",
+        caf::timespan(std::chrono::milliseconds(config.remote.heartbeat_ms)));
+    set("middleman.connection-timeout",
+        caf::timespan(std::chrono::milliseconds(config.remote.silence_ms)));
   }
 };
 
@@ -34,7 +43,7 @@ backend_factory default_backend() {
 
 struct node::impl {
   impl(const node_config& c, node_hooks hooks)
-      : config(c), system_options(c), system(system_options) {
+      : config(c), system_options(c, hooks.has_ports), system(system_options) {
     supervisor_args args{c, hooks.make_backend ? hooks.make_backend : default_backend(), true};
     supervisor = system.spawn(llmos::supervisor, std::move(args));
   }
@@ -43,6 +52,7 @@ struct node::impl {
   system_config system_options;
   caf::actor_system system;
   supervisor_actor supervisor;  // dropped by stop(): the system's end waits for handles
+  port_actor port;              // as well
   bool stopped = false;
 };
 
@@ -73,6 +83,20 @@ kernel_actor node::kernel() {
   return out;
 }
 
+result<uint16_t> node::serve() {
+  const identity_paths paths(identity_folder(impl_->config.remote.identity));
+  LLMOS_TRY(auto context, tls_context::for_server(
+                              {paths.node_certificate, paths.node_key, paths.ca_certificate}));
+  impl_->port = impl_->system.spawn(
+      llmos::port, port_args{impl_->config, impl_->supervisor, std::move(context)});
+  caf::scoped_actor self{impl_->system};
+  result<uint16_t> out = failure{};
+  self->request(impl_->port, answer_timeout, atom::open_v)
+      .receive([&](uint16_t number) { out = number; },
+               [&](caf::error& why) { out = to_failure(why); });
+  return out;
+}
+
 void node::stop(stop_mode mode) {
   if (std::exchange(impl_->stopped, true)) return;
   caf::scoped_actor self{impl_->system};
@@ -86,6 +110,11 @@ void node::stop(stop_mode mode) {
   const bool drained =
       mode == stop_mode::drain && ask(impl_->supervisor, drain, atom::drain_v, false);
   if (!drained) ask(impl_->supervisor, answer_timeout, atom::drain_v, true);
+  if (impl_->port) {
+    self->send_exit(impl_->port, caf::exit_reason::user_shutdown);
+    self->wait_for(impl_->port);
+    impl_->port = nullptr;
+  }
   ask(impl_->supervisor, answer_timeout, atom::stop_v);
   self->send_exit(impl_->supervisor, caf::exit_reason::kill);  // no-op after a clean stop
   impl_->supervisor = nullptr;

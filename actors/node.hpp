@@ -11,9 +11,10 @@
 
 namespace llmos {
 
-/// What tests replace.
+/// What tests replace, and what not every node needs.
 struct node_hooks {
   backend_factory make_backend;  ///< Empty: `llmos::make_backend`.
+  bool has_ports = false;        ///< serve() will be called.
 };
 
 /// A running system: actor system, supervisor and rooms. The one object that boot code holds.
@@ -28,6 +29,10 @@ public:
 
   /// Cancels what still runs, stops every room and waits for it.
   ~node();
+
+  /// Opens remote.port for services, whose number it returns. REQUIRES: has_ports. Errors:
+  /// io_error, bad_file naming a file of the identity or the port.
+  result<uint16_t> serve();
 
   caf::actor_system& system();
   const node_config& config() const;

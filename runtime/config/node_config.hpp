@@ -50,6 +50,20 @@ struct node_config {
     std::string history;  ///< Empty: ~/.local/state/llmos/history.
     std::string system;   ///< System prompt of a fresh chat; empty: the template's own.
   } shell;
+  struct {
+    std::string address = "127.0.0.1";
+    uint32_t port = 4747;                           ///< 0 = none.
+    std::string identity;                           ///< Empty: ~/.config/llmos/identity.
+    std::vector<std::string> clients = {"client"};  ///< Names or "sha256:…".
+    std::vector<std::string> operators = {"client"};
+    uint32_t max_connections = 2048;
+    uint32_t handshake_ms = 10000;  ///< From a connection to the id of its node.
+    uint32_t heartbeat_ms = 2000;
+    uint32_t silence_ms = 10000;         ///< Without a sign of life a connection ends.
+    uint32_t window_bytes = 256u << 10;  ///< Unacknowledged events of one connection.
+    uint32_t stall_ms = 30000;           ///< A client that reads nothing for so long is cut off.
+    uint32_t keep_ms = 60000;            ///< Longest that a stream waits for its client.
+  } remote;
 };
 
 /// Reads a YAML file over the defaults. Errors: not_found, bad_file with file, line and column for

@@ -127,6 +127,7 @@ constexpr std::array sections = {
             "How tokens are chosen where a request says nothing. A request's own values win."},
     section{"log", "What is logged, and where."},
     section{"shell", "The interactive chat."},
+    section{"remote", "How services connect to llmos serve."},
 };
 
 std::string section_of(const config_key& key) {

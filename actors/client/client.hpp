@@ -1,0 +1,147 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <future>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "runtime/base/result.hpp"
+
+/// libllmos_client: how a service uses a node. Everything here may be called from any thread, but
+/// for what a callback must not do: wait for the client. Errors come as `failure` with the node's
+/// code, text and hint.
+namespace llmos::client {
+
+/// Where a node is, and who asks.
+struct options {
+  std::string host = "127.0.0.1";
+  uint16_t port = 4747;
+  std::string certificate, key, ca;  ///< PEM files; llmos init makes them.
+  std::string server_name;           ///< What the node's certificate is for; empty: the host.
+  std::string program = "libllmos_client";  ///< For the node's logs.
+  std::chrono::milliseconds connect_timeout{10000};
+  /// How often each side gives a sign of life, and after how long without one it is lost.
+  std::chrono::milliseconds heartbeat{2000}, silence{10000};
+  /// Longest pause between attempts to connect again.
+  std::chrono::milliseconds max_backoff{5000};
+};
+
+struct alternative {
+  int32_t id = 0;
+  float logprob = 0;
+};
+
+/// A token with its log-probability, where those were asked for.
+struct token {
+  int32_t id = 0;
+  float logprob = 0;
+  std::vector<alternative> top;
+};
+
+/// New text of a generation; it never ends inside a character.
+struct chunk {
+  std::string text;
+  std::vector<token> tokens;
+};
+
+/// How a generation ended.
+struct done {
+  std::string reason;         ///< "stop", "length", "cancelled"
+  bool context_full = false;  ///< The context ended it.
+  std::string stop_string;    ///< That matched; usually empty.
+  std::string model;
+  uint64_t seed = 0;  ///< That makes the same answer again.
+  uint32_t prompt_tokens = 0, cached_tokens = 0, completion_tokens = 0;
+  std::chrono::microseconds first_token{}, total{};
+};
+
+/// What is asked for: either a prompt or messages.
+struct request {
+  std::string model;     ///< Empty: the node's default.
+  std::string prompt;    ///< Raw text.
+  std::string messages;  ///< JSON array of {"role", "content"}.
+  std::string tools;     ///< JSON array, or empty.
+  /// Sampling parameters by their name in the configuration: {"temperature", "0"}.
+  std::vector<std::pair<std::string, std::string>> sampling;
+  std::chrono::milliseconds deadline{};  ///< 0: the node's default.
+  /// How long the node goes on while the connection is lost, at most as long as it allows.
+  std::chrono::milliseconds keep{30000};
+};
+
+/// Who hears of a generation, on a thread of the client: text in order, none lost or doubled, then
+/// the end, once.
+struct listener {
+  std::function<void(const chunk&)> on_chunk;
+  std::function<void(const result<done>&)> on_end;
+};
+
+struct answer {
+  std::string text;
+  std::vector<token> tokens;
+  done end;
+};
+
+struct model {
+  std::string name, state, description;
+  uint64_t file_bytes = 0;
+  bool is_default = false;
+};
+
+struct process {
+  uint64_t id = 0;
+  std::string owner, model, state;
+  uint32_t prompt_tokens = 0, generated_tokens = 0;
+  std::chrono::milliseconds age{};
+};
+
+/// What the node said when it was greeted.
+struct node_info {
+  std::string server;     ///< "llmos 0.1.0"
+  std::string principal;  ///< Who the client is there.
+  std::vector<std::string> features;
+};
+
+/// A connection that comes back by itself. A generation goes on where it was when the connection
+/// comes back in time; where the node has lost it, it is asked for again with the seed that it had,
+/// and what was delivered is not delivered twice.
+class client {
+public:
+  /// Connects, and waits until the node has answered. Errors: invalid_argument and bad_file naming
+  /// a file, io_error (nobody is there, TLS refused, and why), unsupported (another version).
+  static result<std::unique_ptr<client>> connect(const options& o);
+  /// What runs is given up: its listeners are told `cancelled`.
+  ~client();
+
+  const node_info& node() const;
+  /// Told `true` when the connection comes back, `false` when it is lost.
+  void on_connection(std::function<void(bool)> told);
+
+  /// Names a generation.
+  using ticket = std::string;
+  /// Starts one. What goes wrong, the listener's on_end is told.
+  ticket generate(const request& what, listener hears);
+  /// The same with everything at the end.
+  std::future<result<answer>> generate(const request& what);
+  /// Ends one, which is then done with reason "cancelled". One that has ended is left alone.
+  void cancel(const ticket& which);
+
+  // These wait for the node. Errors: those of the node; deadline_exceeded after `timeout`.
+  using duration = std::chrono::milliseconds;
+  result<std::vector<model>> models(duration timeout = duration(30000));
+  result<model> load(const std::string& name, duration timeout = duration(600000));
+  result<void> unload(const std::string& name, duration timeout = duration(60000));
+  result<std::vector<process>> processes(duration timeout = duration(30000));
+  /// Two tables for people.
+  result<std::string> metrics(duration timeout = duration(30000));
+
+private:
+  struct impl;
+  explicit client(std::unique_ptr<impl> x);
+  std::unique_ptr<impl> impl_;
+};
+
+}  // namespace llmos::client

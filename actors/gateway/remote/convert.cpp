@@ -1,0 +1,114 @@
+#include "actors/gateway/remote/convert.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include "runtime/base/json_text.hpp"
+#include "runtime/base/utf8.hpp"
+#include "runtime/config/keys.hpp"
+
+namespace llmos {
+
+namespace {
+
+constexpr size_t max_ticket_bytes = 128;
+
+failure bad_field(const std::string& field, const std::string& text) {
+  return {ec::invalid_argument, field + ": " + text, ""};
+}
+
+/// A JSON array, or null for an empty text.
+result<nlohmann::ordered_json> to_array(const std::string& text, const std::string& field) {
+  if (text.empty()) return nlohmann::ordered_json();
+  auto parsed = parse_json(text, field);
+  if (!parsed) return failure{ec::invalid_argument, parsed.error().text, parsed.error().hint};
+  if (!parsed->is_array()) return bad_field(field, "a JSON array is expected");
+  return parsed;
+}
+
+result<void> check_fields(const wire::request& x) {
+  if (x.ticket.empty() || x.ticket.size() > max_ticket_bytes) {
+    return bad_field("ticket", "1 to 128 bytes are expected");
+  }
+  if (x.prompt.empty() == x.messages.empty()) {
+    return bad_field("prompt", "either a prompt or messages are expected");
+  }
+  if (first_invalid_utf8(x.prompt)) return bad_field("prompt", "it is not UTF-8");
+  return {};
+}
+
+}  // namespace
+
+result<request_ptr> to_request(const wire::request& x, const sampling_params& defaults,
+                               const std::string& owner) {
+  LLMOS_TRY_VOID(check_fields(x));
+  auto out = std::make_shared<generate_request>();
+  out->model = x.model;
+  out->owner = owner;
+  out->prompt = x.prompt;
+  out->deadline_ms = x.deadline_ms;
+  LLMOS_TRY(out->messages, to_array(x.messages, "messages"));
+  LLMOS_TRY(out->tools, to_array(x.tools, "tools"));
+  out->sampling = defaults;
+  const auto keys = keys_of(out->sampling);
+  for (const wire::setting& s : x.sampling) {
+    const auto key = find_key(keys, s.name);
+    if (!key)
+      return failure{ec::invalid_argument, "sampling: " + key.error().text, key.error().hint};
+    LLMOS_TRY_VOID(assign_text(*key, s.value));
+  }
+  return request_ptr{std::move(out)};
+}
+
+wire::chunk to_wire(const text_chunk& x) {
+  wire::chunk out{"", 0, x.text, {}};
+  for (const sampled_token& t : x.tokens) {
+    wire::token token{t.id, t.logprob, {}};
+    for (const token_logprob& other : t.top) token.top.push_back({other.id, other.logprob});
+    out.tokens.push_back(std::move(token));
+  }
+  return out;
+}
+
+wire::done to_wire(const generation_done& x) {
+  const generation_usage& u = x.usage;
+  return {"",
+          0,
+          to_string(x.reason),
+          x.context_full,
+          x.stop_string,
+          x.model,
+          x.seed,
+          u.prompt_tokens,
+          u.cached_tokens,
+          u.completion_tokens,
+          u.first_token_us,
+          u.total_us};
+}
+
+wire::failed to_wire(const failure& x) {
+  return {"", 0, to_string(x.code), x.text, x.hint};
+}
+
+wire::model to_wire(const model_status& x) {
+  return {x.name, x.state, x.description, x.file_bytes, x.is_default};
+}
+
+wire::process to_wire(const process_info& x) {
+  return {x.id.value, x.owner, x.model, x.state, x.prompt_tokens, x.generated_tokens, x.age_ms};
+}
+
+size_t size_bytes(const wire::done& x) {
+  return sizeof x + x.stop_string.size() + x.model.size();
+}
+
+size_t size_bytes(const wire::failed& x) {
+  return sizeof x + x.text.size() + x.hint.size();
+}
+
+size_t size_bytes(const wire::chunk& x) {
+  size_t out = sizeof x + x.text.size();
+  for (const wire::token& t : x.tokens) out += sizeof t + t.top.size() * sizeof t.top[0];
+  return out;
+}
+
+}  // namespace llmos

@@ -1,0 +1,29 @@
+#pragma once
+
+#include "actors/wire.hpp"
+#include "runtime/base/result.hpp"
+#include "runtime/config/node_config.hpp"
+#include "runtime/schedule/request.hpp"
+
+namespace llmos {
+
+// Between what crosses a process and what rooms say to each other.
+
+/// A request as the kernel takes it. Errors: invalid_argument naming the field: no ticket, messages
+/// and prompt, no JSON, an unknown sampling parameter or a value out of its range.
+result<request_ptr> to_request(const wire::request& x, const sampling_params& defaults,
+                               const std::string& owner);
+
+/// Events; ticket and number are given when they are sent.
+wire::chunk to_wire(const text_chunk& x);
+wire::done to_wire(const generation_done& x);
+wire::failed to_wire(const failure& x);
+wire::model to_wire(const model_status& x);
+wire::process to_wire(const process_info& x);
+
+/// What an event takes while it waits.
+size_t size_bytes(const wire::chunk& x);
+size_t size_bytes(const wire::done& x);
+size_t size_bytes(const wire::failed& x);
+
+}  // namespace llmos

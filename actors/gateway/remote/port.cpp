@@ -1,0 +1,146 @@
+#include "actors/gateway/remote/port.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <caf/send.hpp>
+#include <utility>
+
+#include "actors/error.hpp"
+
+namespace llmos {
+
+namespace {
+
+constexpr std::chrono::seconds tick_period{1};
+constexpr std::chrono::seconds answer_timeout{30};
+
+failure not_opened(const node_config& config, const caf::error& why) {
+  return {ec::io_error,
+          "remote.port " + std::to_string(config.remote.port) + " at " + config.remote.address +
+              " cannot be opened: " + caf::to_string(why),
+          "another program may have it; choose another one"};
+}
+
+}  // namespace
+
+std::string listed_name(const std::vector<std::string>& listed, const tls_peer& peer) {
+  const auto is_listed = [&](const std::string& x) {
+    return std::find(listed.begin(), listed.end(), x) != listed.end();
+  };
+  return is_listed(peer.name) || is_listed(peer.fingerprint) ? peer.name : "";
+}
+
+std::set<std::string, std::less<>> gate_messages() {
+  std::set<std::string, std::less<>> out;
+  for (const char* type : {"hello", "request", "ack", "cancel", "model_name", "query"}) {
+    out.insert(std::string("@<>+@atom+llmos::wire::") + type);
+  }
+  return out;
+}
+
+port_state::~port_state() {
+  if (gate_) caf::anon_send_exit(gate_, caf::exit_reason::user_shutdown);
+  if (middleman_) caf::anon_send_exit(middleman_, caf::exit_reason::kill);
+}
+
+void port_state::start(const port_args& args) {
+  config_ = args.config;
+  supervisor_ = args.supervisor;
+  peers_ = std::make_shared<peer_table>(config_.remote.max_connections);
+  auto door = std::make_shared<tls_door>(tls_door{args.context, {}, peers_, {}});
+  door->principal_of = [listed = config_.remote.clients](const tls_peer& peer) {
+    return listed_name(listed, peer);
+  };
+  door->rules.messages = gate_messages();
+  door->rules.receiver = [receiver = receiver_] { return receiver->load(); };
+  door->rules.own_node = node_bytes(self->system());
+  middleman_ = make_tls_middleman(self->system(), door, nullptr);
+  self->set_down_handler([this](const caf::down_msg& d) {
+    if (gate_ && d.source == gate_.address()) gate_fell();
+  });
+  self->delayed_send(self, tick_period, atom::tick_v);
+}
+
+void port_state::spawn_gate() {
+  gate_args args{config_, supervisor_, {}, {}};
+  args.principal_of = [peers = peers_](const caf::node_id& node) {
+    return peers->principal_of(caf::to_string(node)).value_or("");
+  };
+  args.cut = [peers = peers_](const caf::node_id& node) { peers->cut(caf::to_string(node)); };
+  if (gate_) {
+    self->demonitor(gate_.address());
+    self->send_exit(gate_, caf::exit_reason::user_shutdown);
+  }
+  gate_ = self->spawn(gate, std::move(args));
+  self->monitor(gate_);
+  receiver_->store(gate_.id());
+}
+
+caf::result<uint16_t> port_state::open() {
+  auto promise = self->make_response_promise<uint16_t>();
+  publish(static_cast<uint16_t>(config_.remote.port), [promise](result<uint16_t> opened) mutable {
+    if (opened) {
+      promise.deliver(*opened);
+    } else {
+      promise.deliver(to_error(opened.error()));
+    }
+  });
+  return promise;
+}
+
+void port_state::publish(uint16_t port, std::function<void(result<uint16_t>)> answer) {
+  spawn_gate();
+  const auto whom = caf::actor_cast<caf::strong_actor_ptr>(gate_);
+  self->request(middleman_, answer_timeout, caf::publish_atom_v, port, whom,
+                std::set<std::string>{}, config_.remote.address, true)
+      .then(
+          [this, answer](uint16_t opened) {
+            port_ = opened;
+            answer(opened);
+          },
+          [this, answer](const caf::error& why) { answer(not_opened(config_, why)); });
+}
+
+/// With another gate, on the same port. Those that are connected know the old one.
+void port_state::gate_fell() {
+  spdlog::warn("the gate fell and is started again");
+  ++num_falls_;
+  gate_ = nullptr;
+  for (const std::string& node : peers_->nodes()) peers_->cut(node);
+  self->request(middleman_, answer_timeout, caf::close_atom_v, port_)
+      .then([this] { publish_again(); }, [this](const caf::error&) { publish_again(); });
+}
+
+void port_state::publish_again() {
+  publish(port_, [this](const result<uint16_t>& opened) {
+    if (!opened) spdlog::error("{}: it is tried again", opened.error().text);
+    is_shut_ = !opened;
+  });
+}
+
+void port_state::tick() {
+  self->delayed_send(self, tick_period, atom::tick_v);
+  if (is_shut_) publish_again();
+  const std::chrono::milliseconds patience{config_.remote.handshake_ms};
+  const size_t n = peers_->cut_silent(peer_table::clock::now() - patience);
+  if (n > 0) spdlog::info("{} connections said nothing and were closed", n);
+}
+
+std::string port_state::status() const {
+  return "port=" + std::to_string(port_) +
+         " connections=" + std::to_string(peers_->num_connections()) +
+         " clients=" + std::to_string(peers_->num_bound()) + " falls=" + std::to_string(num_falls_);
+}
+
+port_actor::behavior_type port(port_actor::stateful_pointer<port_state> self,
+                               const port_args& args) {
+  self->state.start(args);
+  return {
+      [self](atom::open) { return self->state.open(); },
+      [self](atom::tick) { self->state.tick(); },
+      [self](atom::status) { return self->state.status(); },
+  };
+}
+
+}  // namespace llmos

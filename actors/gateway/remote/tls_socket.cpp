@@ -1,0 +1,70 @@
+#include "actors/gateway/remote/tls_socket.hpp"
+
+namespace llmos {
+
+namespace {
+using progress = tls_stream::progress;
+}
+
+void tls_socket::begin(caf::io::network::stream_manager* manager) {
+  manager_ = manager;
+  start(manager);
+  shake_hands();
+}
+
+void tls_socket::handle_event(operation op) {
+  policy p{tls_};
+  if (op != operation::propagate_error && !is_open_ && !shake_hands()) return;
+  handle_event_impl(op, p);
+}
+
+/// Returns whether the socket is open now.
+bool tls_socket::shake_hands() {
+  const auto manager = manager_;  // which owns this; whoever hears of a failure may let go of it
+  policy p{tls_};
+  switch (tls_.handshake()) {
+    case progress::wants_read:
+      handle_event_impl(operation::write, p);  // nothing to write: takes the socket off that list
+      return false;
+    case progress::wants_write: force_empty_write(manager); return false;
+    case progress::done:
+      manager_ = nullptr;
+      is_open_ = true;
+      if (opened_(tls_.peer())) return true;
+      break;
+    case progress::closed: opened_(failure{ec::io_error, "the other side hung up", ""}); break;
+    case progress::failed: opened_(failure{ec::io_error, tls_.error(), ""}); break;
+  }
+  manager_ = nullptr;
+  handle_event_impl(operation::propagate_error, p);
+  return false;
+}
+
+tls_socket::rw_state tls_socket::policy::read_some(size_t& result, caf::io::network::native_socket,
+                                                   void* to, size_t n) {
+  result = 0;
+  switch (tls.read(to, n, result)) {
+    case progress::done: return rw_state::success;
+    case progress::wants_read:
+    case progress::wants_write: return rw_state::success;  // of nothing: when it can be read
+    default: return rw_state::failure;
+  }
+}
+
+tls_socket::rw_state tls_socket::policy::write_some(size_t& result, caf::io::network::native_socket,
+                                                    const void* from, size_t n) {
+  result = 0;
+  if (n == 0) return rw_state::indeterminate;
+  switch (tls.write(from, n, result)) {
+    case progress::done:
+    case progress::wants_read:
+    case progress::wants_write: return rw_state::success;
+    default: return rw_state::failure;
+  }
+}
+
+bool tls_socket::policy::must_read_more(caf::io::network::native_socket, size_t threshold) {
+  return tls.pending() >= threshold;
+}
+
+}  // namespace llmos
