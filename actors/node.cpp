@@ -109,12 +109,13 @@ void node::stop(stop_mode mode) {
   const std::chrono::milliseconds drain{impl_->config.kernel.drain_ms};
   const bool drained =
       mode == stop_mode::drain && ask(impl_->supervisor, drain, atom::drain_v, false);
-  if (!drained) ask(impl_->supervisor, answer_timeout, atom::drain_v, true);
+  // Before what is left is cancelled: to clients the node is gone, and they may find the next one.
   if (impl_->port) {
     self->send_exit(impl_->port, caf::exit_reason::user_shutdown);
     self->wait_for(impl_->port);
     impl_->port = nullptr;
   }
+  if (!drained) ask(impl_->supervisor, answer_timeout, atom::drain_v, true);
   ask(impl_->supervisor, answer_timeout, atom::stop_v);
   self->send_exit(impl_->supervisor, caf::exit_reason::kill);  // no-op after a clean stop
   impl_->supervisor = nullptr;

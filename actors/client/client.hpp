@@ -68,7 +68,8 @@ struct request {
   /// Sampling parameters by their name in the configuration: {"temperature", "0"}.
   std::vector<std::pair<std::string, std::string>> sampling;
   std::chrono::milliseconds deadline{};  ///< 0: the node's default.
-  /// How long the node goes on while the connection is lost, at most as long as it allows.
+  /// How long the generation is worth while the connection is lost: the node goes on with it (for
+  /// as long as it allows), and then it ends with io_error.
   std::chrono::milliseconds keep{30000};
 };
 

@@ -123,8 +123,23 @@ void session_state::lost(const failure& why) {
     for (auto& promise : std::exchange(openers_, {})) promise.deliver(to_error(why));
     return;
   }
-  if (stood && told != nullptr) (*told)(false);
+  if (stood) {
+    for (auto& [ticket, s] : streams_) s.lost_at = self->clock().now();
+    if (told != nullptr) (*told)(false);
+  }
+  drop_those_not_kept();
   retry();
+}
+
+void session_state::drop_those_not_kept() {
+  std::vector<std::string> late;
+  for (const auto& [ticket, s] : streams_) {
+    if (self->clock().now() - s.lost_at >= s.g->what.keep) late.push_back(ticket);
+  }
+  for (const std::string& ticket : late) {
+    end(ticket, failure{ec::io_error, "the connection was lost, and did not come back in time",
+                        "ask again, or keep generations for longer"});
+  }
 }
 
 void session_state::retry() {
@@ -152,7 +167,9 @@ caf::result<Answer> session_state::pass_on(Atom what, const Query& query) {
 // ---- generations -----------------------------------------------------------------------------
 
 void session_state::submit(const generation_ptr& g) {
-  streams_[g->ticket].g = g;
+  auto& s = streams_[g->ticket];
+  s.g = g;
+  s.lost_at = self->clock().now();
   if (gate_) send(g->ticket);
 }
 

@@ -78,12 +78,14 @@ private:
     std::string delivered;  ///< Text that the listener has.
     size_t repeated = 0;    ///< Of it, bytes that came again since the generation began anew.
     bool is_cancelled = false;
+    caf::actor_clock::time_point lost_at{};  ///< While there is no connection.
   };
 
   void connected(const caf::strong_actor_ptr& found);
   void greeted(const wire::welcome& x);
   void lost(const failure& why);
   void retry();
+  void drop_those_not_kept();
   void send(const std::string& ticket);
   void begin_again(const std::string& ticket);
   stream* expected(const std::string& ticket, uint64_t number);

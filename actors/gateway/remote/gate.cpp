@@ -87,9 +87,10 @@ template <class Change>
 auto gate_state::change(stream& s, const Change& what) {
   const size_t held = s.events.held_bytes(), sent = s.events.sent_bytes();
   const auto out = what();
-  if (const auto it = connections_.find(s.node); it != connections_.end()) {
-    it->second.held_bytes += s.events.held_bytes() - held;
-    it->second.sent_bytes += s.events.sent_bytes() - sent;
+  if (s.client) {
+    auto& connection = connections_.at(s.node);
+    connection.held_bytes += s.events.held_bytes() - held;
+    connection.sent_bytes += s.events.sent_bytes() - sent;
   }
   return out;
 }
@@ -151,8 +152,10 @@ caf::result<wire::accepted> gate_state::resume(const stream_key& key, stream& s,
   }
   detach(key, s);
   attach(key, s, x);
+  auto promise = self->make_response_promise<wire::accepted>();
+  promise.deliver(wire::accepted{x.ticket, true});  // comes before the events
   send_events(key, s);
-  return wire::accepted{x.ticket, true};
+  return promise;
 }
 
 void gate_state::attach(const stream_key& key, stream& s, const wire::request& x) {
@@ -169,13 +172,11 @@ void gate_state::attach(const stream_key& key, stream& s, const wire::request& x
   mine.insert(key);
 }
 
-/// From its client, whose connection may be gone.
 void gate_state::detach(const stream_key& key, stream& s) {
   if (!s.client) return;
-  if (const auto it = connections_.find(s.node); it != connections_.end()) {
-    it->second.held_bytes -= s.events.held_bytes();
-    it->second.sent_bytes -= s.events.sent_bytes();
-  }
+  auto& connection = connections_.at(s.node);
+  connection.held_bytes -= s.events.held_bytes();
+  connection.sent_bytes -= s.events.sent_bytes();
   const auto mine = of_client_.find(s.client.address());
   mine->second.erase(key);
   if (mine->second.empty()) {
@@ -202,10 +203,8 @@ void gate_state::add(request_id id, event e) {
   if (!s.events.is_waiting()) s.moved_at = self->clock().now();
   const size_t bytes = std::visit([](const auto& x) { return size_bytes(x); }, e);
   change(s, [&] { return s.events.push(std::move(e), bytes); });
-  const auto mine = connections_.find(s.node);
-  const size_t held = mine != connections_.end() ? mine->second.held_bytes : s.events.held_bytes();
-  if (held > max_held_bytes && s.client) return cut(s.node);
-  if (held > max_held_bytes) return forget(key);
+  if (s.client && connections_.at(s.node).held_bytes > max_held_bytes) return cut(s.node);
+  if (!s.client && s.events.held_bytes() > max_held_bytes) return forget(key);
   send_events(key, s);
 }
 
@@ -237,8 +236,9 @@ void gate_state::ack(const wire::ack& x) {
   const auto from = sender();
   if (!from) return;
   const auto it = streams_.find({(*from)->principal, x.ticket});
-  if (it == streams_.end() || it->second.node != self->current_sender()->node()) return;
+  if (it == streams_.end()) return;
   auto& s = it->second;
+  if (!s.client || s.node != self->current_sender()->node()) return;
   if (!change(s, [&] { return s.events.acknowledge(x.number); })) return cut(s.node);
   s.moved_at = self->clock().now();
   const auto client = s.client.address();
@@ -312,9 +312,11 @@ void gate_state::tick() {
   }
   for (const stream_key& key : late) forget(key);
   std::erase_if(connections_, [this](const auto& c) {
+    const auto is_of_it = [&](const auto& s) {
+      return s.second.client && s.second.node == c.first;
+    };
     return args_.principal_of(c.first).empty() &&
-           std::none_of(streams_.begin(), streams_.end(),
-                        [&](const auto& s) { return s.second.node == c.first; });
+           std::none_of(streams_.begin(), streams_.end(), is_of_it);
   });
 }
 
@@ -369,10 +371,10 @@ caf::result<wire::processes> gate_state::ps() {
 
 caf::result<wire::text> gate_state::stats(const wire::query& x) {
   if (const auto may = check_operator(); !may) return to_error(may.error());
-  auto promise = self->make_response_promise<wire::text>();
   if (x.what != "metrics") {
     return to_error({ec::invalid_argument, "no view is called \"" + x.what + "\"", "metrics"});
   }
+  auto promise = self->make_response_promise<wire::text>();
   self->request(kernel_, answer_timeout, atom::stats_v)
       .then(
           [promise](const metrics_ptr& m) mutable { promise.deliver(wire::text{render_text(*m)}); },

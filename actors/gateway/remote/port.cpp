@@ -40,6 +40,7 @@ std::set<std::string, std::less<>> gate_messages() {
 }
 
 port_state::~port_state() {
+  for (const std::string& node : peers_->nodes()) peers_->cut(node);
   if (gate_) caf::anon_send_exit(gate_, caf::exit_reason::user_shutdown);
   if (middleman_) caf::anon_send_exit(middleman_, caf::exit_reason::kill);
 }

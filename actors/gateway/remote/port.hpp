@@ -46,7 +46,7 @@ private:
 
   node_config config_;
   supervisor_actor supervisor_;
-  std::shared_ptr<peer_table> peers_;
+  std::shared_ptr<peer_table> peers_ = std::make_shared<peer_table>(0);
   std::shared_ptr<std::atomic<uint64_t>> receiver_ = std::make_shared<std::atomic<uint64_t>>(0);
   caf::io::middleman_actor middleman_;
   gate_room_actor gate_;

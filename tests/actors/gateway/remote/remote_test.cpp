@@ -1,0 +1,249 @@
+// The whole way: a node with its port, clients that connect over TLS, and those that should not.
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <filesystem>
+#include <future>
+#include <mutex>
+
+#include "actors/client/client.hpp"
+#include "actors/node.hpp"
+#include "runtime/base/read_file.hpp"
+#include "runtime/base/write_file.hpp"
+#include "runtime/security/identity.hpp"
+#include "tests/support/temp_dir.hpp"
+#include "tests/support/tiny_model.hpp"
+
+using namespace llmos;
+namespace remote = llmos::client;
+using namespace std::chrono_literals;
+
+namespace {
+
+std::chrono::sys_seconds now() {
+  return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+}
+
+struct fixture {
+  test::temp_dir dir;
+  std::string identity = dir.file("identity");
+  node_config config;
+  std::unique_ptr<node> aut;
+  uint16_t port = 0;
+
+  fixture() {
+    test::write_tiny_model(dir.file("tiny.gguf"));
+    REQUIRE(make_node_identity(identity, {}, now()).ok());
+    REQUIRE(make_client_identity(identity, "client", now()).ok());
+    config.models.folder = dir.file("");
+    config.models.default_model = "tiny";
+    config.engine.backend = "reference";
+    config.engine.context = 256;
+    config.engine.kv_bytes = 1 << 20;
+    config.remote.identity = identity;
+    config.remote.port = 0;
+    config.remote.heartbeat_ms = 50;
+    config.remote.silence_ms = 2000;
+    start();
+  }
+  /// Anew, on the same port when there was one.
+  void start() {
+    aut = nullptr;
+    config.remote.port = port;
+    node_hooks hooks;
+    hooks.has_ports = true;
+    auto made = node::start(config, hooks);
+    REQUIRE(made.ok());
+    aut = std::move(*made);
+    const auto opened = aut->serve();
+    REQUIRE(opened.ok());
+    port = *opened;
+  }
+
+  remote::options options(const std::string& name = "client") const {
+    const identity_paths paths(identity);
+    remote::options o;
+    o.port = port;
+    o.certificate = paths.client_certificate(name);
+    o.key = paths.client_key(name);
+    o.ca = paths.ca_certificate;
+    o.heartbeat = 50ms;
+    o.silence = 2000ms;
+    o.max_backoff = 100ms;
+    return o;
+  }
+  std::unique_ptr<remote::client> connect() const {
+    auto made = remote::client::connect(options());
+    if (!made) FAIL(to_string(made.error()));
+    return std::move(*made);
+  }
+  static remote::request ask(uint32_t max_tokens) {
+    remote::request r;
+    r.prompt = "the prompt";
+    r.sampling = {
+        {"max_tokens", std::to_string(max_tokens)}, {"seed", "7"}, {"ignore_eos", "true"}};
+    return r;
+  }
+};
+
+}  // namespace
+
+TEST_SUITE_BEGIN("actors.gateway.remote");
+
+TEST_CASE_FIXTURE(fixture, "a service generates, and asks about the node") {
+  const auto c = connect();
+  CHECK(c->node().principal == "client");
+  CHECK(c->node().server.starts_with("llmos "));
+  const auto answer = c->generate(ask(30)).get();
+  REQUIRE(answer.ok());
+  CHECK(answer->end.reason == "length");
+  CHECK(answer->end.completion_tokens == 30);
+  CHECK(answer->end.model == "tiny");
+  CHECK(answer->text.size() > 10);
+  CHECK(c->generate(ask(30)).get()->text == answer->text);  // the same seed
+  CHECK(c->models()->at(0).state == "loaded");
+  CHECK(c->processes()->empty());
+  CHECK(c->metrics()->find("llmos_requests_total") != std::string::npos);
+  CHECK(c->unload("tiny").ok());
+  CHECK(c->models()->at(0).state == "on disk");
+  CHECK(c->unload("tiny").error().code == ec::not_found);
+  CHECK(c->load("tiny")->state == "loaded");
+  CHECK(c->load("none").error().code == ec::not_found);
+  auto wrong = ask(5);
+  wrong.sampling.emplace_back("temprature", "1");
+  const auto refused = c->generate(wrong).get();
+  CHECK(refused.error().code == ec::invalid_argument);
+  CHECK(refused.error().hint == "did you mean temperature?");
+}
+
+TEST_CASE_FIXTURE(fixture, "who is not on the list, or cannot prove it, does not get in") {
+  const identity_paths paths(identity);
+  const auto write = [this](const std::string& name, const std::string& bytes) {
+    REQUIRE(write_file(dir.file(name), bytes).ok());
+    return dir.file(name);
+  };
+  // Clients that the node's CA, or another one, vouches for.
+  const auto make = [&](const key_pair& ca, const std::string& name, certificate_use use, auto from,
+                        auto to) {
+    const auto made = make_certificate(ca, {name, use, {"127.0.0.1"}, from, to});
+    REQUIRE(made.ok());
+    auto o = options();
+    static int n = 0;
+    o.certificate = write(std::to_string(++n) + ".crt", made->certificate);
+    o.key = write(std::to_string(n) + ".key", made->key);
+    return o;
+  };
+  const auto read = [](const std::string& path) { return *read_file(path, 1 << 20); };
+  const key_pair ca{read(paths.ca_certificate), read(paths.ca_key)};
+  const auto other_ca = make_ca("other", now() - 1h, now() + 1h);
+  REQUIRE(other_ca.ok());
+  auto self_signed = options();
+  self_signed.certificate = write("self.crt", other_ca->certificate);
+  self_signed.key = write("self.key", other_ca->key);
+  auto other_node = options();
+  other_node.ca = write("other.ca", other_ca->certificate);
+  auto other_name = options();
+  other_name.server_name = "node.example.com";
+  struct row {
+    const char* name;
+    remote::options how;
+    const char* text;  ///< Of the client's error.
+  };
+  const row table[] = {
+      {"another CA", make(*other_ca, "client", certificate_use::client, now() - 1h, now() + 1h),
+       ""},
+      {"self-signed", self_signed, ""},
+      {"expired", make(ca, "client", certificate_use::client, now() - 2h, now() - 1h), "expired"},
+      {"not yet valid", make(ca, "client", certificate_use::client, now() + 1h, now() + 2h),
+       "not valid yet"},
+      {"a node's certificate", make(ca, "client", certificate_use::node, now() - 1h, now() + 1h),
+       ""},
+      {"not on the list", make(ca, "bob", certificate_use::client, now() - 1h, now() + 1h), ""},
+      {"a node that another CA vouches for", other_node, "certificate was refused"},
+      {"a node of another name", other_name, "certificate was refused"},
+  };
+  for (const row& r : table) {
+    CAPTURE(r.name);
+    const auto made = remote::client::connect(r.how);
+    REQUIRE(!made.ok());
+    CAPTURE(made.error().text);
+    CHECK(made.error().text.find(r.text) != std::string::npos);
+  }
+  config.remote.clients = {"bob"};
+  start();
+  CHECK(remote::client::connect(table[5].how).ok());
+  CHECK_FALSE(remote::client::connect(options()).ok());
+}
+
+TEST_CASE_FIXTURE(fixture, "without all of its files a node does not open its port") {
+  const identity_paths paths(identity);
+  for (const auto& path : {paths.node_certificate, paths.node_key, paths.ca_certificate}) {
+    CAPTURE(path);
+    std::filesystem::rename(path, path + ".away");
+    node_hooks hooks;
+    hooks.has_ports = true;
+    const auto other = node::start(config, hooks);
+    const auto opened = (*other)->serve();
+    REQUIRE(!opened.ok());
+    CHECK(opened.error().text.starts_with(path));
+    std::filesystem::rename(path + ".away", path);
+  }
+}
+
+TEST_CASE_FIXTURE(fixture, "a port that is taken is said") {
+  node_hooks hooks;
+  hooks.has_ports = true;
+  config.remote.port = port;
+  const auto other = node::start(config, hooks);
+  const auto opened = (*other)->serve();
+  REQUIRE(!opened.ok());
+  CHECK(opened.error().code == ec::io_error);
+  CHECK(opened.error().text.find("remote.port " + std::to_string(port)) == 0);
+}
+
+TEST_CASE_FIXTURE(fixture, "a node that comes back is found again, and the answer goes on") {
+  const auto whole = connect()->generate(ask(120)).get();
+  REQUIRE(whole.ok());
+  const auto c = connect();
+  std::promise<void> began;
+  std::promise<result<remote::done>> ended;
+  std::string text;
+  std::vector<bool> states;
+  std::mutex mutex;
+  c->on_connection([&](bool is_there) {
+    const std::lock_guard lock(mutex);
+    states.push_back(is_there);
+  });
+  bool first = true;
+  c->generate(ask(120), {[&](const remote::chunk& x) {
+                           text += x.text;
+                           if (std::exchange(first, false)) began.set_value();
+                         },
+                         [&](const result<remote::done>& how) { ended.set_value(how); }});
+  began.get_future().get();
+  start();  // the old node is gone with all that it knew
+  const auto end = ended.get_future().get();
+  REQUIRE(end.ok());
+  CHECK(text == whole->text);
+  CHECK(c->models().ok());
+}
+
+TEST_CASE_FIXTURE(fixture, "a client that leaves takes its generations along") {
+  auto c = connect();
+  const auto watcher = connect();
+  std::promise<void> began;
+  std::promise<result<remote::done>> ended;
+  bool first = true;
+  c->generate(ask(240), {[&](const remote::chunk&) {
+                           if (std::exchange(first, false)) began.set_value();
+                         },
+                         [&](const result<remote::done>& how) { ended.set_value(how); }});
+  began.get_future().get();
+  c = nullptr;
+  const auto end = ended.get_future().get();
+  CHECK((end.ok() || end.error().code == ec::cancelled));
+  while (!watcher->processes()->empty()) {
+  }
+}
+
+TEST_SUITE_END();
