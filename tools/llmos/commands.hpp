@@ -8,6 +8,8 @@ namespace llmos {
 void add_run(command_line& line);
 void add_shell(command_line& line);
 void add_batch(command_line& line);
+void add_serve(command_line& line);
+void add_init(command_line& line);
 void add_models(command_line& line);
 void add_inspect(command_line& line);
 void add_perplexity(command_line& line);

@@ -1,0 +1,53 @@
+#include <csignal>
+
+#include "actors/node.hpp"
+#include "tools/llmos/commands.hpp"
+#include "tools/llmos/interrupts.hpp"
+#include "tools/llmos/output.hpp"
+
+namespace llmos {
+
+namespace {
+
+struct serve_options {};
+
+/// Until a signal says stop; a second one of those ends the program at once.
+void wait_for_end(interrupts& signals) {
+  while (signals.wait() == SIGHUP) {
+  }
+  signals.release();
+}
+
+exit_code run(const serve_options&, const global_options& global) {
+  LLMOS_CLI_TRY(const auto config, effective_config(global));
+  interrupts signals;  // before any thread
+  node_hooks hooks;
+  hooks.has_ports = true;
+  LLMOS_CLI_TRY(const auto system, node::start(config, hooks));
+  LLMOS_CLI_TRY(const uint16_t port, system->serve());
+  LLMOS_CLI_TRY_VOID(write_out("llmos " LLMOS_VERSION ": services connect at " +
+                               config.remote.address + ":" + std::to_string(port) + "\n"));
+  wait_for_end(signals);
+  write_error("llmos: draining\n");
+  system->stop(node::stop_mode::drain);
+  return exit_code::ok;
+}
+
+}  // namespace
+
+void add_serve(command_line& line) {
+  const auto define = [](CLI::App& app, serve_options&) {
+    app.footer(
+        "Runs in the foreground until SIGTERM or Ctrl-C, then finishes what runs "
+        "(kernel.drain_ms).\n"
+        "Certificates come from remote.identity; llmos init makes them. Listens on loopback "
+        "unless\n"
+        "remote.address says otherwise.\n\n"
+        "Examples:\n"
+        "  llmos init && llmos serve\n"
+        "  llmos serve --set remote.address=0.0.0.0 --set 'remote.clients=[billing, search]'");
+  };
+  add_command<serve_options>(line, "serve", "Serve other processes", define, run);
+}
+
+}  // namespace llmos
