@@ -14,7 +14,7 @@ test_packages=(clang-14 clang-format-14 doctest-dev git libclang-rt-14-dev)
 bench_packages=(libbenchmark-dev)
 # What builds runtime/ and its tests for aarch64 and runs them, and what they link there.
 cross_packages=(g++-aarch64-linux-gnu qemu-user)
-cross_libraries=(doctest-dev libpcre2-dev libspdlog-dev libyaml-cpp-dev nlohmann-json3-dev)
+cross_libraries=(doctest-dev libpcre2-dev libspdlog-dev libssl-dev libyaml-cpp-dev nlohmann-json3-dev)
 
 # What a script leaves to nobody; one that ends in exec calls clean_up before.
 temporary=()
