@@ -4,8 +4,8 @@
 # What the program needs to be built, and what fetches the default model.
 build_packages=(
   g++ meson ninja-build pkg-config
-  libcaf-dev libcli11-dev libedit-dev libpcre2-dev libspdlog-dev libssl-dev libyaml-cpp-dev
-  nlohmann-json3-dev
+  libboost1.81-dev libcaf-dev libcli11-dev libedit-dev libpcre2-dev libspdlog-dev libssl-dev
+  libyaml-cpp-dev nlohmann-json3-dev
   ca-certificates curl python3 python3-pip
 )
 # What the tests need beside that: clang 14 builds the sanitised programs and the fuzz targets.
@@ -14,7 +14,8 @@ test_packages=(clang-14 clang-format-14 doctest-dev git libclang-rt-14-dev)
 bench_packages=(libbenchmark-dev)
 # What builds runtime/ and its tests for aarch64 and runs them, and what they link there.
 cross_packages=(g++-aarch64-linux-gnu qemu-user)
-cross_libraries=(doctest-dev libpcre2-dev libspdlog-dev libssl-dev libyaml-cpp-dev nlohmann-json3-dev)
+cross_libraries=(doctest-dev libboost1.81-dev libpcre2-dev libspdlog-dev libssl-dev libyaml-cpp-dev
+  nlohmann-json3-dev)
 
 # What a script leaves to nobody; one that ends in exec calls clean_up before.
 temporary=()
