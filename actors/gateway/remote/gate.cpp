@@ -109,7 +109,7 @@ caf::result<wire::accepted> gate_state::start_stream(const stream_key& key,
   auto request = to_request(x, args_.config.sampling, key.first);
   if (!request) return to_error(request.error());
   attach(key, streams_[key], x);
-  ++num_asked_;
+  book_.asked();
   auto promise = self->make_response_promise<wire::accepted>();
   self->request(kernel_, answer_timeout, atom::submit_v, *request, client_actor{self})
       .then(
@@ -118,7 +118,7 @@ caf::result<wire::accepted> gate_state::start_stream(const stream_key& key,
             promise.deliver(wire::accepted{key.second, false});
           },
           [this, key, promise](caf::error& e) mutable {
-            answered();
+            book_.refused();
             forget(key);
             promise.deliver(std::move(e));
           });
@@ -126,20 +126,15 @@ caf::result<wire::accepted> gate_state::start_stream(const stream_key& key,
 }
 
 void gate_state::taken(const stream_key& key, request_id id) {
-  auto early = early_.extract(id);
-  answered();
+  auto early = book_.taken(id, key);
   const auto it = streams_.find(key);
-  if (it == streams_.end()) return cancel_in_kernel(id);
+  if (it == streams_.end()) {
+    book_.forget(id);
+    return cancel_in_kernel(id);
+  }
   it->second.id = id;
-  keys_.emplace(id, key);
   if (it->second.is_cancelled) cancel_in_kernel(id);
-  if (early.empty()) return;
-  for (event& e : early.mapped()) add(id, std::move(e));
-}
-
-/// By the kernel: when nobody waits for its word, no event came before it.
-void gate_state::answered() {
-  if (--num_asked_ == 0) early_.clear();
+  for (event& e : early) add(id, std::move(e));
 }
 
 caf::result<wire::accepted> gate_state::resume(const stream_key& key, stream& s,
@@ -187,18 +182,14 @@ void gate_state::detach(const stream_key& key, stream& s) {
   s.node = caf::node_id{};
 }
 
-/// Of a stream that is not known it is early, or late.
 void gate_state::add(request_id id, event e) {
-  const auto it = keys_.find(id);
-  if (it == keys_.end()) {
-    if (num_asked_ > 0) early_[id].push_back(std::move(e));
-    return;
-  }
-  const stream_key key = it->second;
+  const auto* known = book_.find(id);
+  if (known == nullptr) return book_.keep(id, std::move(e));
+  const stream_key key = *known;
   auto& s = streams_.at(key);
   if (!std::holds_alternative<wire::chunk>(e)) {
     s.has_ended = true;
-    keys_.erase(it);
+    book_.forget(id);
   }
   if (!s.events.is_waiting()) s.moved_at = self->clock().now();
   const size_t bytes = std::visit([](const auto& x) { return size_bytes(x); }, e);
@@ -273,7 +264,7 @@ void gate_state::forget(const stream_key& key) {
   auto& s = it->second;
   cancel(s);
   detach(key, s);
-  if (s.id) keys_.erase(*s.id);
+  if (s.id) book_.forget(*s.id);
   streams_.erase(it);
 }
 

@@ -15,6 +15,7 @@
 #include "actors/wire.hpp"
 #include "runtime/config/node_config.hpp"
 #include "runtime/remote/outbox.hpp"
+#include "runtime/remote/request_book.hpp"
 
 namespace llmos {
 
@@ -90,7 +91,6 @@ private:
   caf::result<wire::accepted> start_stream(const stream_key& key, const wire::request& x);
   caf::result<wire::accepted> resume(const stream_key& key, stream& s, const wire::request& x);
   void taken(const stream_key& key, request_id id);
-  void answered();
   void attach(const stream_key& key, stream& s, const wire::request& x);
   void detach(const stream_key& key, stream& s);
   void park(const stream_key& key);
@@ -108,9 +108,7 @@ private:
   std::set<std::string> operators_;
   std::map<caf::node_id, connection> connections_;  ///< Those that said hello.
   std::map<stream_key, stream> streams_;
-  std::map<request_id, stream_key> keys_;           ///< Of the streams that the kernel has taken.
-  size_t num_asked_ = 0;                            ///< Requests that the kernel has not answered.
-  std::map<request_id, std::vector<event>> early_;  ///< Came before its answer.
+  request_book<stream_key, event> book_;
   std::map<caf::actor_addr, std::set<stream_key>> of_client_;
 };
 
