@@ -7,8 +7,10 @@
 #include <utility>
 
 #include "actors/error.hpp"
+#include "actors/gateway/http/http.hpp"
 #include "actors/gateway/remote/port.hpp"
 #include "actors/supervisor/supervisor.hpp"
+#include "runtime/security/api_keys.hpp"
 #include "runtime/security/identity.hpp"
 
 namespace llmos {
@@ -25,6 +27,7 @@ struct system_config : caf::actor_system_config {
     set("logger.verbosity", caf::atom("quiet"));
     register_messages(*this);
     if (!has_ports) return;
+    add_message_types<caf::id_block::llmos_http>();
     load<caf::io::middleman>();
     set("middleman.heartbeat-interval",
         caf::timespan(std::chrono::milliseconds(config.remote.heartbeat_ms)));
@@ -48,11 +51,30 @@ struct node::impl {
     supervisor = system.spawn(llmos::supervisor, std::move(args));
   }
 
+  template <class Port>
+  result<uint16_t> open(const Port& which) {
+    caf::scoped_actor self{system};
+    result<uint16_t> out = failure{};
+    self->request(which, answer_timeout, atom::open_v)
+        .receive([&](uint16_t number) { out = number; },
+                 [&](caf::error& why) { out = to_failure(why); });
+    return out;
+  }
+  template <class Port>
+  void close(Port& which) {
+    if (!which) return;
+    caf::scoped_actor self{system};
+    self->send_exit(which, caf::exit_reason::user_shutdown);
+    self->wait_for(which);
+    which = nullptr;
+  }
+
   node_config config;
   system_config system_options;
   caf::actor_system system;
   supervisor_actor supervisor;  // dropped by stop(): the system's end waits for handles
   port_actor port;              // as well
+  http_actor http;
   bool stopped = false;
 };
 
@@ -83,17 +105,29 @@ kernel_actor node::kernel() {
   return out;
 }
 
-result<uint16_t> node::serve() {
-  const identity_paths paths(identity_folder(impl_->config.remote.identity));
-  LLMOS_TRY(auto context, tls_context::for_server(
-                              {paths.node_certificate, paths.node_key, paths.ca_certificate}));
-  impl_->port = impl_->system.spawn(
-      llmos::port, port_args{impl_->config, impl_->supervisor, std::move(context)});
-  caf::scoped_actor self{impl_->system};
-  result<uint16_t> out = failure{};
-  self->request(impl_->port, answer_timeout, atom::open_v)
-      .receive([&](uint16_t number) { out = number; },
-               [&](caf::error& why) { out = to_failure(why); });
+result<node_ports> node::serve() {
+  node_ports out;
+  const auto& c = impl_->config;
+  const std::string folder = identity_folder(c.remote.identity);
+  const identity_paths paths(folder);
+  const tls_files files{paths.node_certificate, paths.node_key, paths.ca_certificate};
+  if (c.remote.enabled) {
+    LLMOS_TRY(auto context, tls_context::for_server(files));
+    impl_->port =
+        impl_->system.spawn(llmos::port, port_args{c, impl_->supervisor, std::move(context)});
+    LLMOS_TRY(out.remote, impl_->open(impl_->port));
+  }
+  if (c.http.enabled) {
+    http_args args;
+    args.config = c;
+    args.supervisor = impl_->supervisor;
+    LLMOS_TRY(args.keys, read_api_keys(api_keys_path(c.http.keys, folder)));
+    if (c.http.tls) {
+      LLMOS_TRY(args.tls, tls_context::for_https(files));
+    }
+    impl_->http = impl_->system.spawn<caf::detached>(llmos::http, std::move(args));
+    LLMOS_TRY(out.http, impl_->open(impl_->http));
+  }
   return out;
 }
 
@@ -110,11 +144,8 @@ void node::stop(stop_mode mode) {
   const bool drained =
       mode == stop_mode::drain && ask(impl_->supervisor, drain, atom::drain_v, false);
   // Before what is left is cancelled: to clients the node is gone, and they may find the next one.
-  if (impl_->port) {
-    self->send_exit(impl_->port, caf::exit_reason::user_shutdown);
-    self->wait_for(impl_->port);
-    impl_->port = nullptr;
-  }
+  impl_->close(impl_->port);
+  impl_->close(impl_->http);
   if (!drained) ask(impl_->supervisor, answer_timeout, atom::drain_v, true);
   ask(impl_->supervisor, answer_timeout, atom::stop_v);
   self->send_exit(impl_->supervisor, caf::exit_reason::kill);  // no-op after a clean stop

@@ -17,6 +17,11 @@ struct node_hooks {
   bool has_ports = false;        ///< serve() will be called.
 };
 
+/// Where a node listens; 0: not at all.
+struct node_ports {
+  uint16_t remote = 0, http = 0;
+};
+
 /// A running system: actor system, supervisor and rooms. The one object that boot code holds.
 ///
 /// Gateways are actors of their own that the caller spawns in `system()` and gives `kernel()`;
@@ -30,9 +35,9 @@ public:
   /// Cancels what still runs, stops every room and waits for it.
   ~node();
 
-  /// Opens remote.port for services, whose number it returns. REQUIRES: has_ports. Errors:
-  /// io_error, bad_file naming a file of the identity or the port.
-  result<uint16_t> serve();
+  /// Opens the ports that are enabled. REQUIRES: has_ports, called once. Errors: io_error,
+  /// bad_file, not_found naming a port or a file of the identity.
+  result<node_ports> serve();
 
   caf::actor_system& system();
   const node_config& config() const;

@@ -230,6 +230,13 @@ using process_host_actor = caf::typed_actor<
 
 struct kernel_wiring;
 
+/// What gateways need to know of a model.
+struct model_view {
+  std::string model;  ///< Its name.
+  loaded_model_ptr loaded;
+  uint32_t context = 0;  ///< Tokens of one sequence.
+};
+
 /// KERNEL. The syscall interface: what gateways and services may ask of the system.
 using kernel_actor = caf::typed_actor<
     caf::reacts_to<atom::wire, kernel_wiring>,
@@ -241,6 +248,9 @@ using kernel_actor = caf::typed_actor<
     caf::replies_to<atom::ps>::with<process_list>,
     // Loads a model; answers when it can generate. Errors: as MODELS load.
     caf::replies_to<atom::load, std::string>::with<model_status>,
+    caf::replies_to<atom::open, std::string>::with<model_view>,
+    // The prompt of a request as token ids. Errors: those, and as TOKENIZER encode.
+    caf::replies_to<atom::encode, request_ptr>::with<encoded_ptr>,
     caf::replies_to<atom::unload, std::string>::with<caf::ok_atom>,
     caf::replies_to<atom::list>::with<model_list>,
     // All metrics of this moment.
@@ -284,6 +294,7 @@ CAF_ADD_TYPE_ID(llmos_actors, (llmos::kernel_wiring))
 CAF_ADD_TYPE_ID(llmos_actors, (llmos::engine_handles))
 CAF_ADD_TYPE_ID(llmos_actors, (llmos::device_report))
 CAF_ADD_TYPE_ID(llmos_actors, (llmos::ledger_entry))
+CAF_ADD_TYPE_ID(llmos_actors, (llmos::model_view))
 CAF_END_TYPE_ID_BLOCK(llmos_actors)
 
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(llmos::scheduler_wiring)
@@ -294,3 +305,4 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(llmos::process_handle)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(llmos::engine_handles)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(llmos::device_report)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(llmos::ledger_entry)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(llmos::model_view)

@@ -109,6 +109,30 @@ caf::result<model_status> kernel_state::load(const std::string& model) {
   return promise;
 }
 
+caf::result<model_view> kernel_state::open(const std::string& model) {
+  auto promise = self->make_response_promise<model_view>();
+  self->request(rooms.models, load_timeout, atom::load_v, model)
+      .then(
+          [promise](const engine_handles& e) mutable {
+            promise.deliver(model_view{e.model, e.loaded, e.context});
+          },
+          [promise](caf::error& e) mutable { promise.deliver(std::move(e)); });
+  return promise;
+}
+
+caf::result<encoded_ptr> kernel_state::encode(const request_ptr& request) {
+  auto promise = self->make_response_promise<encoded_ptr>();
+  auto fail = [promise](caf::error& e) mutable { promise.deliver(std::move(e)); };
+  self->request(rooms.models, load_timeout, atom::load_v, request->model)
+      .then(
+          [this, promise, fail, request](const engine_handles& e) {
+            self->request(e.tokenizer, lookup_timeout, atom::encode_v, request)
+                .then([promise](const encoded_ptr& x) mutable { promise.deliver(x); }, fail);
+          },
+          fail);
+  return promise;
+}
+
 caf::result<caf::ok_atom> kernel_state::drain(bool cancel_them) {
   draining = true;
   if (live.empty()) return caf::ok_atom_v;
@@ -142,6 +166,8 @@ kernel_actor::behavior_type kernel(kernel_actor::stateful_pointer<kernel_state> 
       [self](atom::cancel, request_id id) { return self->state.cancel(id); },
       [self](atom::ps) { return self->delegate(self->state.rooms.ledger, atom::ps_v); },
       [self](atom::load, const std::string& model) { return self->state.load(model); },
+      [self](atom::open, const std::string& model) { return self->state.open(model); },
+      [self](atom::encode, const request_ptr& r) { return self->state.encode(r); },
       [self](atom::unload, const std::string& m) {
         return self->delegate(self->state.rooms.models, atom::unload_v, m);
       },

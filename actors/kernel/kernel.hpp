@@ -22,6 +22,8 @@ struct kernel_state {
   caf::result<request_id> submit(const request_ptr& request, const client_actor& client);
   caf::result<caf::ok_atom> cancel(request_id id);
   caf::result<model_status> load(const std::string& model);
+  caf::result<model_view> open(const std::string& model);
+  caf::result<encoded_ptr> encode(const request_ptr& request);
   caf::result<caf::ok_atom> drain(bool cancel_them);
   void add(const process_handle& x);
   void process_down(const caf::actor_addr& process);

@@ -52,7 +52,8 @@ struct node_config {
   } shell;
   struct {
     std::string address = "127.0.0.1";
-    uint32_t port = 4747;                           ///< 0 = none.
+    bool enabled = true;
+    uint32_t port = 4747;                           ///< 0 = any that is free.
     std::string identity;                           ///< Empty: ~/.config/llmos/identity.
     std::vector<std::string> clients = {"client"};  ///< Names or "sha256:…".
     std::vector<std::string> operators = {"client"};
@@ -64,6 +65,18 @@ struct node_config {
     uint32_t stall_ms = 30000;           ///< A client that reads nothing for so long is cut off.
     uint32_t keep_ms = 60000;            ///< Longest that a stream waits for its client.
   } remote;
+  struct {
+    bool enabled = true;
+    std::string address = "127.0.0.1";
+    uint32_t port = 8080;  ///< 0 = any that is free.
+    std::string keys;      ///< Empty: api_keys beside the identity.
+    bool tls = false;      ///< With the identity's node certificate.
+    uint32_t max_connections = 1024;
+    uint64_t max_body_bytes = 8u << 20;
+    uint32_t max_choices = 128;  ///< Of one request.
+    uint32_t read_timeout_ms = 30000;
+    uint32_t write_timeout_ms = 30000;
+  } http;
 };
 
 /// Reads a YAML file over the defaults. Errors: not_found, bad_file with file, line and column for

@@ -128,6 +128,7 @@ constexpr std::array sections = {
     section{"log", "What is logged, and where."},
     section{"shell", "The interactive chat."},
     section{"remote", "How services connect to llmos serve."},
+    section{"http", "How clients of OpenAI's protocol connect to llmos serve."},
 };
 
 std::string section_of(const config_key& key) {

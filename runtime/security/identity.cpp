@@ -224,6 +224,10 @@ std::string identity_folder(const std::string& configured) {
   return configured.empty() ? home_folder() + "/.config/llmos/identity" : expand_home(configured);
 }
 
+std::string api_keys_path(const std::string& configured, const std::string& identity_folder) {
+  return configured.empty() ? identity_folder + "/api_keys" : expand_home(configured);
+}
+
 identity_paths::identity_paths(const std::string& folder)
     : ca_certificate(folder + "/ca.crt"),
       ca_key(folder + "/ca.key"),

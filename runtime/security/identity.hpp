@@ -37,6 +37,9 @@ result<key_pair> make_certificate(const key_pair& ca, const certificate_request&
 /// The folder that is meant: ~/.config/llmos/identity where none is configured.
 std::string identity_folder(const std::string& configured);
 
+/// The file of API keys that is meant: beside the identity where none is configured.
+std::string api_keys_path(const std::string& configured, const std::string& identity_folder);
+
 /// Files of a node's identity in one folder.
 struct identity_paths {
   explicit identity_paths(const std::string& folder);

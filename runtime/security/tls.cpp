@@ -95,17 +95,18 @@ std::string to_hex(const unsigned char* bytes, size_t n) {
 
 }  // namespace
 
-result<tls_context> tls_context::make(const tls_files& files, bool is_server) {
+result<tls_context> tls_context::make(const tls_files& files, bool is_server, bool is_mutual) {
   LLMOS_TRY_VOID(check_readable(files.certificate, false));
   LLMOS_TRY_VOID(check_readable(files.key, true));
-  LLMOS_TRY_VOID(check_readable(files.ca, false));
+  if (is_mutual) LLMOS_TRY_VOID(check_readable(files.ca, false));
   ERR_clear_error();
   std::shared_ptr<SSL_CTX> context(
       SSL_CTX_new(is_server ? TLS_server_method() : TLS_client_method()), SSL_CTX_free);
   if (context == nullptr) throw std::bad_alloc();
   SSL_CTX* c = context.get();
-  SSL_CTX_set_min_proto_version(c, TLS1_3_VERSION);
-  SSL_CTX_set_verify(c, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
+  SSL_CTX_set_min_proto_version(c, is_mutual ? TLS1_3_VERSION : TLS1_2_VERSION);
+  SSL_CTX_set_verify(
+      c, is_mutual ? SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT : SSL_VERIFY_NONE, nullptr);
   SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_OFF);
   SSL_CTX_set_num_tickets(c, 0);
   SSL_CTX_set_mode(c, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
@@ -116,7 +117,7 @@ result<tls_context> tls_context::make(const tls_files& files, bool is_server) {
       SSL_CTX_check_private_key(c) != 1) {
     return bad_pem(files.key, "no key, or not that of " + files.certificate);
   }
-  if (SSL_CTX_load_verify_locations(c, files.ca.c_str(), nullptr) != 1) {
+  if (is_mutual && SSL_CTX_load_verify_locations(c, files.ca.c_str(), nullptr) != 1) {
     return bad_pem(files.ca, "no CA");
   }
   LLMOS_TRY_VOID(check_dates(c, files.certificate));
@@ -124,11 +125,15 @@ result<tls_context> tls_context::make(const tls_files& files, bool is_server) {
 }
 
 result<tls_context> tls_context::for_server(const tls_files& files) {
-  return make(files, true);
+  return make(files, true, true);
 }
 
 result<tls_context> tls_context::for_client(const tls_files& files) {
-  return make(files, false);
+  return make(files, false, true);
+}
+
+result<tls_context> tls_context::for_https(const tls_files& files) {
+  return make(files, true, false);
 }
 
 tls_stream::tls_stream(const tls_context& context, int socket)

@@ -32,12 +32,15 @@ public:
   /// or that is not the certificate's, a certificate that is not valid now.
   static result<tls_context> for_server(const tls_files& files);
   static result<tls_context> for_client(const tls_files& files);
+  /// For clients that bring no certificate, and HTTP's versions: TLS 1.2 or newer. `ca` is not
+  /// used.
+  static result<tls_context> for_https(const tls_files& files);
 
   SSL_CTX* get() const { return context_.get(); }
 
 private:
   explicit tls_context(std::shared_ptr<SSL_CTX> context) : context_(std::move(context)) {}
-  static result<tls_context> make(const tls_files& files, bool is_server);
+  static result<tls_context> make(const tls_files& files, bool is_server, bool is_mutual);
 
   std::shared_ptr<SSL_CTX> context_;
 };

@@ -1,6 +1,7 @@
 #include <chrono>
 #include <filesystem>
 
+#include "runtime/security/api_keys.hpp"
 #include "runtime/security/identity.hpp"
 #include "tools/llmos/commands.hpp"
 #include "tools/llmos/output.hpp"
@@ -40,6 +41,12 @@ exit_code run(const init_options& o, const global_options& global) {
   written.insert(written.end(), of_clients.begin(), of_clients.end());
   std::string out;
   for (const std::string& path : written) out += path + "\n";
+  const std::string keys = api_keys_path(config.http.keys, folder);
+  if (!std::filesystem::exists(keys)) {
+    LLMOS_CLI_TRY(const auto made, add_api_key(keys, "client", now));
+    out += keys + "\n\nThe first API key, shown only now:\n" + made.key + "\n";
+    written.push_back(keys);
+  }
   if (written.empty()) write_error("Nothing to make: " + folder + " is complete\n");
   LLMOS_CLI_TRY_VOID(write_out(out));
   return exit_code::ok;
@@ -62,9 +69,10 @@ void add_init(command_line& line) {
     app.footer(
         "Makes what is missing and prints the files it wrote: a CA, the node's certificate, one "
         "for\n"
-        "each client, and their keys. A client needs its own two files and ca.crt; who may "
-        "connect\n"
-        "is said by remote.clients. Keep ca.key where nobody else reads it.\n\n"
+        "each client, their keys, and a first API key for HTTP. A client needs its own two files\n"
+        "and ca.crt; who may connect is said by remote.clients. Keep ca.key where nobody else "
+        "reads\n"
+        "it.\n\n"
         "Examples:\n"
         "  llmos init\n"
         "  llmos init --host node.example.com --host 192.0.2.7\n"

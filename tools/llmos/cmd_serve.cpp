@@ -18,15 +18,27 @@ void wait_for_end(interrupts& signals) {
   signals.release();
 }
 
+std::string describe(const node_config& config, const node_ports& ports) {
+  std::string out;
+  if (ports.remote != 0) {
+    out +=
+        "services connect at " + config.remote.address + ":" + std::to_string(ports.remote) + "\n";
+  }
+  if (ports.http != 0) {
+    out += std::string(config.http.tls ? "https://" : "http://") + config.http.address + ":" +
+           std::to_string(ports.http) + "/v1\n";
+  }
+  return out;
+}
+
 exit_code run(const serve_options&, const global_options& global) {
   LLMOS_CLI_TRY(const auto config, effective_config(global));
   interrupts signals;  // before any thread
   node_hooks hooks;
   hooks.has_ports = true;
   LLMOS_CLI_TRY(const auto system, node::start(config, hooks));
-  LLMOS_CLI_TRY(const uint16_t port, system->serve());
-  LLMOS_CLI_TRY_VOID(write_out("llmos " LLMOS_VERSION ": services connect at " +
-                               config.remote.address + ":" + std::to_string(port) + "\n"));
+  LLMOS_CLI_TRY(const node_ports ports, system->serve());
+  LLMOS_CLI_TRY_VOID(write_out(describe(config, ports)));
   wait_for_end(signals);
   write_error("llmos: draining\n");
   system->stop(node::stop_mode::drain);

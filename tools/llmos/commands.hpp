@@ -10,6 +10,7 @@ void add_shell(command_line& line);
 void add_batch(command_line& line);
 void add_serve(command_line& line);
 void add_init(command_line& line);
+void add_key(command_line& line);
 void add_models(command_line& line);
 void add_inspect(command_line& line);
 void add_perplexity(command_line& line);

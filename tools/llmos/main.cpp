@@ -44,9 +44,9 @@ void define(command_line& line) {
   app.fallthrough();
   app.require_subcommand(0, 1);
   app.formatter(std::make_shared<help_format>());
-  for (const auto add :
-       {add_run, add_shell, add_batch, add_serve, add_init, add_models, add_inspect, add_perplexity,
-        add_bench, add_tokenize, add_template, add_logits, add_config, add_completion}) {
+  for (const auto add : {add_run, add_shell, add_batch, add_serve, add_init, add_key, add_models,
+                         add_inspect, add_perplexity, add_bench, add_tokenize, add_template,
+                         add_logits, add_config, add_completion}) {
     add(line);
   }
 }

@@ -45,6 +45,8 @@ kernel_actor::behavior_type fake_kernel(kernel_actor::stateful_pointer<nothing>,
       [](atom::unload, const std::string&) { return caf::ok_atom_v; },
       [](atom::list) { return model_list{}; },
       [](atom::stats) { return metrics_ptr{}; },
+      [](atom::open, const std::string&) { return model_view{}; },
+      [](atom::encode, const request_ptr&) { return encoded_ptr{}; },
       [](atom::drain, bool) { return caf::ok_atom_v; },
       [](atom::status) { return std::string{}; },
   };

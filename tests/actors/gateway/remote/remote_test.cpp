@@ -41,6 +41,7 @@ struct fixture {
     config.engine.context = 256;
     config.engine.kv_bytes = 1 << 20;
     config.remote.identity = identity;
+    config.http.enabled = false;
     config.remote.port = 0;
     config.remote.heartbeat_ms = 50;
     config.remote.silence_ms = 2000;
@@ -57,7 +58,7 @@ struct fixture {
     aut = std::move(*made);
     const auto opened = aut->serve();
     REQUIRE(opened.ok());
-    port = *opened;
+    port = opened->remote;
   }
 
   remote::options options(const std::string& name = "client") const {
