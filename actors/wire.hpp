@@ -134,6 +134,26 @@ struct processes {
   std::vector<process> all;
 };
 
+/// A text, or a conversation, to be told in tokens.
+struct text_of {
+  std::string model;  ///< Empty: the node's default.
+  std::string prompt;
+  std::string messages;  ///< JSON array, or empty.
+};
+struct tokens_of {
+  std::string model;
+  std::vector<int32_t> ids;
+};
+struct tokens {
+  std::vector<int32_t> ids;
+  uint32_t context = 0;  ///< Of the model: tokens of prompt and answer.
+};
+
+/// Ends a process; its owner is told so.
+struct kill {
+  uint64_t id = 0;
+};
+
 /// Asks for one of the node's views.
 struct query {
   std::string what;  ///< "status": one line a room; "metrics": two tables for people.
@@ -217,6 +237,22 @@ typename I::result_type inspect(I& f, processes& x) {
   return f(caf::meta::type_name("processes"), x.all);
 }
 template <class I>
+typename I::result_type inspect(I& f, text_of& x) {
+  return f(caf::meta::type_name("text_of"), x.model, x.prompt, x.messages);
+}
+template <class I>
+typename I::result_type inspect(I& f, tokens_of& x) {
+  return f(caf::meta::type_name("tokens_of"), x.model, x.ids);
+}
+template <class I>
+typename I::result_type inspect(I& f, tokens& x) {
+  return f(caf::meta::type_name("tokens"), x.ids, x.context);
+}
+template <class I>
+typename I::result_type inspect(I& f, kill& x) {
+  return f(caf::meta::type_name("kill"), x.id);
+}
+template <class I>
 typename I::result_type inspect(I& f, query& x) {
   return f(caf::meta::type_name("query"), x.what);
 }
@@ -251,6 +287,9 @@ using gate_actor = caf::typed_actor<
     caf::replies_to<atom::load, wire::model_name>::with<wire::model>,
     caf::replies_to<atom::unload, wire::model_name>::with<caf::ok_atom>,
     caf::replies_to<atom::ps, wire::query>::with<wire::processes>,
+    caf::replies_to<atom::cancel, wire::kill>::with<caf::ok_atom>,
+    caf::replies_to<atom::encode, wire::text_of>::with<wire::tokens>,
+    caf::replies_to<atom::decode, wire::tokens_of>::with<wire::text>,
     caf::replies_to<atom::stats, wire::query>::with<wire::text>>;
 
 }  // namespace llmos
@@ -274,5 +313,9 @@ CAF_ADD_TYPE_ID(llmos_wire, (llmos::wire::models))
 CAF_ADD_TYPE_ID(llmos_wire, (llmos::wire::process))
 CAF_ADD_TYPE_ID(llmos_wire, (llmos::wire::processes))
 CAF_ADD_TYPE_ID(llmos_wire, (llmos::wire::query))
+CAF_ADD_TYPE_ID(llmos_wire, (llmos::wire::text_of))
+CAF_ADD_TYPE_ID(llmos_wire, (llmos::wire::tokens_of))
+CAF_ADD_TYPE_ID(llmos_wire, (llmos::wire::tokens))
+CAF_ADD_TYPE_ID(llmos_wire, (llmos::wire::kill))
 CAF_ADD_TYPE_ID(llmos_wire, (llmos::wire::text))
 CAF_END_TYPE_ID_BLOCK(llmos_wire)

@@ -7,11 +7,13 @@
 #include <caf/io/middleman.hpp>
 #include <caf/scoped_actor.hpp>
 #include <mutex>
+#include <nlohmann/json.hpp>
 
 #include "actors/client/session.hpp"
 #include "actors/error.hpp"
 #include "actors/gateway/remote/tls_middleman.hpp"
 #include "runtime/base/check.hpp"
+#include "runtime/base/utf8.hpp"
 
 namespace llmos::client {
 
@@ -70,6 +72,20 @@ private:
 };
 
 }  // namespace
+
+result<request> chat(const std::vector<message>& messages) {
+  auto all = nlohmann::ordered_json::array();
+  for (const auto& m : messages) {
+    if (first_invalid_utf8(m.role) || first_invalid_utf8(m.content)) {
+      return failure{ec::invalid_argument,
+                     "message " + std::to_string(all.size()) + " is not UTF-8", ""};
+    }
+    all.push_back({{"role", m.role}, {"content", m.content}});
+  }
+  request out;
+  out.messages = all.dump();
+  return out;
+}
 
 struct client::impl {
   impl(const options& o, tls_context context)
@@ -192,6 +208,25 @@ result<std::vector<process>> client::processes(duration timeout) {
                    std::chrono::milliseconds(p.age_ms)});
   }
   return out;
+}
+
+result<void> client::kill(uint64_t process, duration timeout) {
+  LLMOS_TRY_VOID(impl_->ask<caf::ok_atom>(timeout, atom::cancel_v, wire::kill{process}));
+  return {};
+}
+
+result<tokens> client::tokenize(const std::string& text, const std::string& model,
+                                duration timeout) {
+  LLMOS_TRY(auto found,
+            impl_->ask<wire::tokens>(timeout, atom::encode_v, wire::text_of{model, text, ""}));
+  return tokens{std::move(found.ids), found.context};
+}
+
+result<std::string> client::detokenize(const std::vector<int32_t>& ids, const std::string& model,
+                                       duration timeout) {
+  LLMOS_TRY(auto found,
+            impl_->ask<wire::text>(timeout, atom::decode_v, wire::tokens_of{model, ids}));
+  return std::move(found.text);
 }
 
 result<std::string> client::metrics(duration timeout) {

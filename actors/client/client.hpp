@@ -73,6 +73,13 @@ struct request {
   std::chrono::milliseconds keep{30000};
 };
 
+struct message {
+  std::string role;  ///< "system", "user", "assistant"
+  std::string content;
+};
+/// A request whose messages are these. Errors: invalid_argument naming the one that is no UTF-8.
+result<request> chat(const std::vector<message>& messages);
+
 /// Who hears of a generation, on a thread of the client: text in order, none lost or doubled, then
 /// the end, once.
 struct listener {
@@ -97,6 +104,11 @@ struct process {
   std::string owner, model, state;
   uint32_t prompt_tokens = 0, generated_tokens = 0;
   std::chrono::milliseconds age{};
+};
+
+struct tokens {
+  std::vector<int32_t> ids;
+  uint32_t context = 0;  ///< Tokens of prompt and answer that the model takes.
 };
 
 /// What the node said when it was greeted.
@@ -136,6 +148,13 @@ public:
   result<model> load(const std::string& name, duration timeout = duration(600000));
   result<void> unload(const std::string& name, duration timeout = duration(60000));
   result<std::vector<process>> processes(duration timeout = duration(30000));
+  /// Ends one of one's own; an operator's may be anybody's.
+  result<void> kill(uint64_t process, duration timeout = duration(30000));
+  /// A raw text in tokens, with those that the model puts before it; "" is the default model.
+  result<tokens> tokenize(const std::string& text, const std::string& model = "",
+                          duration timeout = duration(600000));
+  result<std::string> detokenize(const std::vector<int32_t>& ids, const std::string& model = "",
+                                 duration timeout = duration(600000));
   /// Two tables for people.
   result<std::string> metrics(duration timeout = duration(30000));
 

@@ -303,6 +303,15 @@ session_actor::behavior_type session(session_actor::stateful_pointer<session_sta
       [self](atom::stats, const wire::query& x) {
         return self->state.pass_on<wire::text>(atom::stats_v, x);
       },
+      [self](atom::cancel, const wire::kill& x) {
+        return self->state.pass_on<caf::ok_atom>(atom::cancel_v, x);
+      },
+      [self](atom::encode, const wire::text_of& x) {
+        return self->state.pass_on<wire::tokens>(atom::encode_v, x);
+      },
+      [self](atom::decode, const wire::tokens_of& x) {
+        return self->state.pass_on<wire::text>(atom::decode_v, x);
+      },
       [self](atom::wire, const told_ptr& x) { self->state.told = x; },
       [self](atom::tick) { self->state.connect(); },
       [self](atom::stop) {

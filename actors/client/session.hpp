@@ -34,6 +34,9 @@ using session_actor = wire_client_actor::extend<
     caf::replies_to<atom::unload, wire::model_name>::with<caf::ok_atom>,
     caf::replies_to<atom::ps, wire::query>::with<wire::processes>,
     caf::replies_to<atom::stats, wire::query>::with<wire::text>,
+    caf::replies_to<atom::cancel, wire::kill>::with<caf::ok_atom>,
+    caf::replies_to<atom::encode, wire::text_of>::with<wire::tokens>,
+    caf::replies_to<atom::decode, wire::tokens_of>::with<wire::text>,
     // Whom to tell of the connection.
     caf::reacts_to<atom::wire, told_ptr>,
     // Its own alarm: time to connect.

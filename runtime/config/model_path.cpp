@@ -88,4 +88,10 @@ result<model_file> find_model_file(const node_config& config, const std::string&
   return unknown_model(config, wanted);
 }
 
+result<void> check_model_name(const std::string& name) {
+  if (name.find('/') == std::string::npos && !name.starts_with('.')) return {};
+  return failure{ec::not_found, "no model \"" + printable(name, 200) + "\"",
+                 "name one of the models that are listed"};
+}
+
 }  // namespace llmos

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "actors/error.hpp"
+#include "runtime/config/model_path.hpp"
 #include "runtime/metrics/prometheus.hpp"
 #include "runtime/openai/models.hpp"
 
@@ -59,6 +60,13 @@ api_error error_of(int status, std::string code, std::string message) {
 
 api_error no_such_route(const http_request& r) {
   return error_of(404, "not_found", "there is no " + r.method + " " + r.path.substr(0, 200));
+}
+
+/// Answers where it is no name.
+bool check_name(const http_call_ptr& call, const std::string& model) {
+  const auto fine = check_model_name(model);
+  if (!fine) respond(call, openai::to_api_error(fine.error()));
+  return fine.ok();
 }
 
 openai::token_bytes bytes_by(const model_view& model) {
@@ -236,6 +244,7 @@ void http_state::readiness(const http_call_ptr& call) {
 void http_state::tokenize(const http_call_ptr& call) {
   auto parsed = openai::parse_tokenize_request(call->request.body);
   if (!parsed) return respond(call, parsed.error());
+  if (!check_name(call, parsed->model)) return;
   auto request = std::make_shared<generate_request>();
   request->model = parsed->model;
   request->prompt = parsed->prompt;
@@ -261,6 +270,7 @@ void http_state::tokenize(const http_call_ptr& call) {
 void http_state::detokenize(const http_call_ptr& call) {
   auto parsed = openai::parse_detokenize_request(call->request.body);
   if (!parsed) return respond(call, parsed.error());
+  if (!check_name(call, parsed->model)) return;
   ask_kernel<model_view>(
       call,
       [call, tokens = parsed->tokens](const model_view& model) {
@@ -284,6 +294,7 @@ void http_state::complete(const http_call_ptr& call, const caller& who, openai::
   limits.max_choices = args_.config.http.max_choices;
   auto parsed = openai::parse_completion_request(where, call->request.body, limits);
   if (!parsed) return respond(call, parsed.error());
+  if (!check_name(call, parsed->model)) return;
   auto& c = completions_[call->number];
   c.call = call;
   c.owner = who.owner;

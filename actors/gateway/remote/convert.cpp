@@ -5,6 +5,7 @@
 #include "runtime/base/json_text.hpp"
 #include "runtime/base/utf8.hpp"
 #include "runtime/config/keys.hpp"
+#include "runtime/config/model_path.hpp"
 
 namespace llmos {
 
@@ -41,6 +42,7 @@ result<void> check_fields(const wire::request& x) {
 result<request_ptr> to_request(const wire::request& x, const sampling_params& defaults,
                                const std::string& owner) {
   LLMOS_TRY_VOID(check_fields(x));
+  LLMOS_TRY_VOID(check_model_name(x.model));
   auto out = std::make_shared<generate_request>();
   out->model = x.model;
   out->owner = owner;
@@ -57,6 +59,24 @@ result<request_ptr> to_request(const wire::request& x, const sampling_params& de
     LLMOS_TRY_VOID(assign_text(*key, s.value));
   }
   return request_ptr{std::move(out)};
+}
+
+result<request_ptr> to_prompt(const wire::text_of& x, const std::string& owner) {
+  wire::request whole;
+  whole.ticket = "-";
+  whole.model = x.model;
+  whole.prompt = x.prompt;
+  whole.messages = x.messages;
+  return to_request(whole, sampling_params{}, owner);
+}
+
+result<std::string> decode_checked(const tokenizer& vocabulary, std::span<const token_id> ids) {
+  for (const token_id id : ids) {
+    if (id >= 0 && static_cast<uint32_t>(id) < vocabulary.size()) continue;
+    return bad_field("ids", std::to_string(id) + " is not in the vocabulary of " +
+                                std::to_string(vocabulary.size()));
+  }
+  return vocabulary.decode(ids, true);
 }
 
 wire::chunk to_wire(const text_chunk& x) {

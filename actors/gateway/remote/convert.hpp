@@ -4,6 +4,7 @@
 #include "runtime/base/result.hpp"
 #include "runtime/config/node_config.hpp"
 #include "runtime/schedule/request.hpp"
+#include "runtime/text/tokenizer.hpp"
 
 namespace llmos {
 
@@ -13,6 +14,12 @@ namespace llmos {
 /// and prompt, no JSON, an unknown sampling parameter or a value out of its range.
 result<request_ptr> to_request(const wire::request& x, const sampling_params& defaults,
                                const std::string& owner);
+
+/// The same of what shall only be told in tokens.
+result<request_ptr> to_prompt(const wire::text_of& x, const std::string& owner);
+
+/// Errors: invalid_argument naming the id that the vocabulary does not have.
+result<std::string> decode_checked(const tokenizer& vocabulary, std::span<const token_id> ids);
 
 /// Events; ticket and number are given when they are sent.
 wire::chunk to_wire(const text_chunk& x);

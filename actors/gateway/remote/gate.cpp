@@ -6,6 +6,7 @@
 
 #include "actors/error.hpp"
 #include "actors/gateway/remote/convert.hpp"
+#include "runtime/config/model_path.hpp"
 #include "runtime/metrics/metrics_registry.hpp"
 
 namespace llmos {
@@ -313,31 +314,37 @@ void gate_state::tick() {
 
 // ---- the node --------------------------------------------------------------------------------
 
-caf::result<wire::models> gate_state::list() {
-  if (const auto from = sender(); !from) return to_error(from.error());
-  auto promise = self->make_response_promise<wire::models>();
-  self->request(kernel_, answer_timeout, atom::list_v)
-      .then(
-          [promise](const model_list& all) mutable {
-            wire::models out;
-            for (const auto& m : all) out.all.push_back(to_wire(m));
-            promise.deliver(std::move(out));
-          },
-          [promise](caf::error& e) mutable { promise.deliver(std::move(e)); });
-  return promise;
-}
-
-caf::result<wire::model> gate_state::load(const wire::model_name& x) {
-  if (const auto may = check_operator(); !may) return to_error(may.error());
-  auto promise = self->make_response_promise<wire::model>();
-  self->request(kernel_, load_timeout, atom::load_v, x.name)
-      .then([promise](const model_status& m) mutable { promise.deliver(to_wire(m)); },
+/// What the kernel knows as `Known`, in terms of the wire.
+template <class Answer, class Known, class Use, class... Ts>
+caf::result<Answer> gate_state::ask_kernel(const Use& use, const Ts&... what) {
+  auto promise = self->make_response_promise<Answer>();
+  self->request(kernel_, load_timeout, what...)
+      .then([promise, use](const Known& x) mutable { promise.deliver(use(x)); },
             [promise](caf::error& e) mutable { promise.deliver(std::move(e)); });
   return promise;
 }
 
+caf::result<wire::models> gate_state::list() {
+  if (const auto from = sender(); !from) return to_error(from.error());
+  return ask_kernel<wire::models, model_list>(
+      [](const model_list& all) {
+        wire::models out;
+        for (const auto& m : all) out.all.push_back(to_wire(m));
+        return out;
+      },
+      atom::list_v);
+}
+
+caf::result<wire::model> gate_state::load(const wire::model_name& x) {
+  if (const auto may = check_operator(); !may) return to_error(may.error());
+  if (const auto fine = check_model_name(x.name); !fine) return to_error(fine.error());
+  return ask_kernel<wire::model, model_status>([](const model_status& m) { return to_wire(m); },
+                                               atom::load_v, x.name);
+}
+
 caf::result<caf::ok_atom> gate_state::unload(const wire::model_name& x) {
   if (const auto may = check_operator(); !may) return to_error(may.error());
+  if (const auto fine = check_model_name(x.name); !fine) return to_error(fine.error());
   return self->delegate(kernel_, atom::unload_v, x.name);
 }
 
@@ -346,17 +353,39 @@ caf::result<wire::processes> gate_state::ps() {
   const auto from = sender();
   if (!from) return to_error(from.error());
   const std::string only = check_operator() ? "" : (*from)->principal;
-  auto promise = self->make_response_promise<wire::processes>();
+  return ask_kernel<wire::processes, process_list>(
+      [only](const process_list& all) {
+        wire::processes out;
+        for (const auto& p : all) {
+          if (only.empty() || p.owner == only) out.all.push_back(to_wire(p));
+        }
+        return out;
+      },
+      atom::ps_v);
+}
+
+/// Of others' processes nobody but an operator learns that they are there.
+caf::result<caf::ok_atom> gate_state::kill(const wire::kill& x) {
+  const auto from = sender();
+  if (!from) return to_error(from.error());
+  const std::string only = check_operator() ? "" : (*from)->principal;
+  auto promise = self->make_response_promise<caf::ok_atom>();
+  auto fail = [promise](caf::error& e) mutable { promise.deliver(std::move(e)); };
   self->request(kernel_, answer_timeout, atom::ps_v)
       .then(
-          [promise, only](const process_list& all) mutable {
-            wire::processes out;
-            for (const auto& p : all) {
-              if (only.empty() || p.owner == only) out.all.push_back(to_wire(p));
+          [this, promise, fail, only, id = request_id{x.id}](const process_list& all) mutable {
+            const bool may = std::any_of(all.begin(), all.end(), [&](const process_info& p) {
+              return p.id == id && (only.empty() || p.owner == only);
+            });
+            if (!may) {
+              promise.deliver(
+                  to_error({ec::not_found, "no process " + std::to_string(id.value), "list them"}));
+              return;
             }
-            promise.deliver(std::move(out));
+            self->request(kernel_, answer_timeout, atom::cancel_v, id)
+                .then([promise](caf::ok_atom) mutable { promise.deliver(caf::ok_atom_v); }, fail);
           },
-          [promise](caf::error& e) mutable { promise.deliver(std::move(e)); });
+          fail);
   return promise;
 }
 
@@ -365,10 +394,41 @@ caf::result<wire::text> gate_state::stats(const wire::query& x) {
   if (x.what != "metrics") {
     return to_error({ec::invalid_argument, "no view is called \"" + x.what + "\"", "metrics"});
   }
-  auto promise = self->make_response_promise<wire::text>();
-  self->request(kernel_, answer_timeout, atom::stats_v)
+  return ask_kernel<wire::text, metrics_ptr>(
+      [](const metrics_ptr& m) { return wire::text{render_text(*m)}; }, atom::stats_v);
+}
+
+caf::result<wire::tokens> gate_state::encode(const wire::text_of& x) {
+  const auto from = sender();
+  if (!from) return to_error(from.error());
+  auto request = to_prompt(x, (*from)->principal);
+  if (!request) return to_error(request.error());
+  auto promise = self->make_response_promise<wire::tokens>();
+  auto fail = [promise](caf::error& e) mutable { promise.deliver(std::move(e)); };
+  self->request(kernel_, load_timeout, atom::open_v, x.model)
       .then(
-          [promise](const metrics_ptr& m) mutable { promise.deliver(wire::text{render_text(*m)}); },
+          [this, promise, fail, request = *request](const model_view& model) {
+            self->request(kernel_, answer_timeout, atom::encode_v, request)
+                .then(
+                    [promise, context = model.context](const encoded_ptr& ids) mutable {
+                      promise.deliver(wire::tokens{*ids, context});
+                    },
+                    fail);
+          },
+          fail);
+  return promise;
+}
+
+caf::result<wire::text> gate_state::decode(const wire::tokens_of& x) {
+  if (const auto from = sender(); !from) return to_error(from.error());
+  if (const auto fine = check_model_name(x.model); !fine) return to_error(fine.error());
+  auto promise = self->make_response_promise<wire::text>();
+  self->request(kernel_, load_timeout, atom::open_v, x.model)
+      .then(
+          [promise, ids = x.ids](const model_view& model) mutable {
+            const auto text = decode_checked(*model.loaded->vocabulary, ids);
+            text ? promise.deliver(wire::text{*text}) : promise.deliver(to_error(text.error()));
+          },
           [promise](caf::error& e) mutable { promise.deliver(std::move(e)); });
   return promise;
 }
@@ -393,6 +453,9 @@ gate_room_actor::behavior_type gate(gate_room_actor::stateful_pointer<gate_state
       [self](atom::unload, const wire::model_name& x) { return self->state.unload(x); },
       [self](atom::ps, const wire::query&) { return self->state.ps(); },
       [self](atom::stats, const wire::query& x) { return self->state.stats(x); },
+      [self](atom::cancel, const wire::kill& x) { return self->state.kill(x); },
+      [self](atom::encode, const wire::text_of& x) { return self->state.encode(x); },
+      [self](atom::decode, const wire::tokens_of& x) { return self->state.decode(x); },
       [self](atom::chunk, const text_chunk& x) { self->state.add(x.id, to_wire(x)); },
       [self](atom::done, const generation_done& x) { self->state.add(x.id, to_wire(x)); },
       [self](atom::failed, request_id id, const failure& why) {

@@ -52,6 +52,9 @@ struct gate_state {
   caf::result<caf::ok_atom> unload(const wire::model_name& x);
   caf::result<wire::processes> ps();
   caf::result<wire::text> stats(const wire::query& x);
+  caf::result<caf::ok_atom> kill(const wire::kill& x);
+  caf::result<wire::tokens> encode(const wire::text_of& x);
+  caf::result<wire::text> decode(const wire::tokens_of& x);
 
   using event = std::variant<wire::chunk, wire::done, wire::failed>;
   /// Of a generation; ticket and number are not set yet.
@@ -102,6 +105,8 @@ private:
   void forget(const stream_key& key);
   void cut(const caf::node_id& node);
   void ask_for_kernel();
+  template <class Answer, class Known, class Use, class... Ts>
+  caf::result<Answer> ask_kernel(const Use& use, const Ts&... what);
 
   gate_args args_;
   kernel_actor kernel_;

@@ -33,7 +33,8 @@ std::string listed_name(const std::vector<std::string>& listed, const tls_peer& 
 
 std::set<std::string, std::less<>> gate_messages() {
   std::set<std::string, std::less<>> out;
-  for (const char* type : {"hello", "request", "ack", "cancel", "model_name", "query"}) {
+  for (const char* type : {"hello", "request", "ack", "cancel", "model_name", "query", "kill",
+                           "text_of", "tokens_of"}) {
     out.insert(std::string("@<>+@atom+llmos::wire::") + type);
   }
   return out;

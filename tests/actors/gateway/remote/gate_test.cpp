@@ -312,6 +312,9 @@ TEST_CASE_FIXTURE(fixture, "what cannot be served is refused by name") {
   r.messages = "{}";
   CHECK(error_of(r) == "messages: a JSON array is expected");
   r = ask("t", 5);
+  r.model = dir.file("tiny.gguf");  // a path: it exists, which is nobody's business
+  CHECK(error_of(r).starts_with("no model \"/"));
+  r = ask("t", 5);
   r.model = "none";
   REQUIRE(error_of(r).empty());  // known only later
   REQUIRE(x.failures.size() == 1);
@@ -342,9 +345,13 @@ TEST_CASE_FIXTURE(fixture, "only operators see and change what is not theirs") {
   who = "bob";
   greet(y);
   CHECK(num_seen() == 0);
+  const auto id = peek<process_list>(kernel(), atom::ps_v)->at(0).id.value;
+  CHECK(say<caf::ok_atom>(y, atom::cancel_v, wire::kill{id}, soon).error().text ==
+        "no process " + std::to_string(id));
   who = "op";
   greet(y);
   CHECK(num_seen() == 1);
+  CHECK(say<caf::ok_atom>(y, atom::cancel_v, wire::kill{id}, soon).ok());
   CHECK(say<wire::text>(x, atom::stats_v, wire::query{"metrics"})->text.find("llmos_") !=
         std::string::npos);
   CHECK(say<wire::text>(x, atom::stats_v, wire::query{"weather"}).error().text ==

@@ -110,6 +110,17 @@ TEST_CASE_FIXTURE(fixture, "a service generates, and asks about the node") {
   CHECK(c->unload("tiny").error().code == ec::not_found);
   CHECK(c->load("tiny")->state == "loaded");
   CHECK(c->load("none").error().code == ec::not_found);
+  CHECK(c->load("../" + dir.file("tiny.gguf")).error().code == ec::not_found);
+  const auto hello = c->tokenize("hello");
+  REQUIRE(hello.ok());
+  CHECK(hello->context == 256);
+  CHECK(*c->detokenize(hello->ids) == "hello");
+  CHECK(c->detokenize({-1}).error().text.starts_with("ids: -1 is not in the vocabulary"));
+  CHECK(c->kill(77).error().text == "no process 77");
+  CHECK(remote::chat({{"user", "\xff"}}).error().text == "message 0 is not UTF-8");
+  auto talk = *remote::chat({{"system", "Be \"short\"."}, {"user", "hi\n"}});
+  CHECK(talk.messages ==
+        R"([{"role":"system","content":"Be \"short\"."},{"role":"user","content":"hi\n"}])");
   auto wrong = ask(5);
   wrong.sampling.emplace_back("temprature", "1");
   const auto refused = c->generate(wrong).get();
