@@ -11,6 +11,7 @@
 
 #include "actors/client/client.hpp"
 #include "actors/wire.hpp"
+#include "runtime/security/tls.hpp"
 
 namespace llmos::client {
 

@@ -57,6 +57,7 @@ struct node_config {
     std::string identity;                           ///< Empty: ~/.config/llmos/identity.
     std::vector<std::string> clients = {"client"};  ///< Names or "sha256:…".
     std::vector<std::string> operators = {"client"};
+    std::string client = "client";  ///< Whose certificate --connect shows.
     uint32_t max_connections = 2048;
     uint32_t handshake_ms = 10000;  ///< From a connection to the id of its node.
     uint32_t heartbeat_ms = 2000;

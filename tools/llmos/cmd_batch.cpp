@@ -10,6 +10,7 @@
 #include "runtime/jobs/job_file.hpp"
 #include "runtime/jobs/log_exchange.hpp"
 #include "tools/llmos/commands.hpp"
+#include "tools/llmos/host.hpp"
 #include "tools/llmos/interrupts.hpp"
 #include "tools/llmos/output.hpp"
 
@@ -71,8 +72,8 @@ void say_draining(bool is_terminal) {
 
 /// Runs the job to its end. The first signal lets what runs come to its end (kernel.drain_ms), the
 /// second cancels it, the third kills the program.
-std::pair<batch_end, int> run_job(node& system, interrupts& signals, batch_args args,
-                                  console_io io) {
+std::pair<batch_end, int> run_job(host& system, interrupts& signals, batch_args args, console_io io,
+                                  std::chrono::milliseconds drain) {
   auto promise = std::make_shared<std::promise<batch_end>>();
   auto end = promise->get_future();
   io.finished = [promise, &signals](const job_counts& counts, const failure& why) {
@@ -85,8 +86,7 @@ std::pair<batch_end, int> run_job(node& system, interrupts& signals, batch_args 
   auto gateway = system.system().spawn<caf::detached>(batch, std::move(args));
   const int signal = signals.wait();
   if (signal != 0) {
-    caf::anon_send(gateway, atom::drain_v,
-                   caf::timespan{std::chrono::milliseconds{system.config().kernel.drain_ms}});
+    caf::anon_send(gateway, atom::drain_v, caf::timespan{drain});
     say_draining(is_terminal);
     if (signals.wait() != 0) {
       signals.release();
@@ -128,15 +128,16 @@ exit_code run(const batch_options& o, const global_options& global) {
                 " items changed since they were answered; they run again\n");
   }
   interrupts signals;
-  LLMOS_CLI_TRY(const auto system, node::start(config));
+  LLMOS_CLI_TRY(const auto system, host::find(config, global));
   batch_args args;
   args.job = job;
   if (file) args.is_done = file->is_done();
   auto io = make_io(config, *job, file ? &*file : nullptr);
   const auto elapsed_ms = io.elapsed_ms;
-  const auto [end, signal] = run_job(*system, signals, std::move(args), std::move(io));
+  const std::chrono::milliseconds drain{config.kernel.drain_ms};
+  const auto [end, signal] = run_job(*system, signals, std::move(args), std::move(io), drain);
   const auto took_ms = elapsed_ms();
-  system->stop(node::stop_mode::cancel);
+  system->stop();
   return summarise(end, took_ms, signal);
 }
 

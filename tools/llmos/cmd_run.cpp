@@ -8,6 +8,7 @@
 #include "actors/node.hpp"
 #include "runtime/jobs/log_exchange.hpp"
 #include "tools/llmos/commands.hpp"
+#include "tools/llmos/host.hpp"
 #include "tools/llmos/interrupts.hpp"
 #include "tools/llmos/output.hpp"
 #include "tools/llmos/run_client.hpp"
@@ -124,7 +125,7 @@ exit_code finish(const run_options& o, const outcome& x, const sampling_params& 
 
 /// Sends the request and waits for its end, or for signals: the first cancels, the second kills.
 /// Returns what came and the signal, 0 if none.
-std::pair<outcome, int> converse(node& system, interrupts& signals, request_ptr request,
+std::pair<outcome, int> converse(host& system, interrupts& signals, request_ptr request,
                                  bool stream) {
   auto promise = std::make_shared<std::promise<outcome>>();
   auto answer = promise->get_future();
@@ -152,9 +153,9 @@ exit_code run(const run_options& o, const global_options& global) {
   LLMOS_CLI_TRY(const auto config, effective_config(global));
   LLMOS_CLI_TRY(const auto request, make_request(o, config));
   interrupts signals;
-  LLMOS_CLI_TRY(const auto system, node::start(config));
+  LLMOS_CLI_TRY(const auto system, host::find(config, global));
   const auto [answer, signal] = converse(*system, signals, request, !o.as_json);
-  system->stop(node::stop_mode::cancel);
+  system->stop();
   log_exchange(config, *request, answer);
   if (signal != 0) {
     write_error("\n");

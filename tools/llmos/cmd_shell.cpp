@@ -8,10 +8,10 @@
 #include "actors/gateway/shell/completion.hpp"
 #include "actors/gateway/shell/session.hpp"
 #include "actors/gateway/shell/shell.hpp"
-#include "actors/node.hpp"
 #include "runtime/base/home.hpp"
 #include "runtime/config/model_path.hpp"
 #include "tools/llmos/commands.hpp"
+#include "tools/llmos/host.hpp"
 #include "tools/llmos/interrupts.hpp"
 #include "tools/llmos/line_editor.hpp"
 #include "tools/llmos/output.hpp"
@@ -52,14 +52,15 @@ completion_sources completions(const node_config& config) {
 /// The shell's main thread: reads lines and signals, hands them to the actor, waits for it.
 class shell_loop {
 public:
-  shell_loop(node& system, interrupts& signals, line_source& lines, bool is_terminal)
-      : node_(system),
+  shell_loop(host& system, const node_config& config, interrupts& signals, line_source& lines,
+             bool is_terminal)
+      : host_(system),
         self_(system.system()),
         signals_(signals),
         lines_(lines),
         is_terminal_(is_terminal),
         console_(std::make_shared<shell_console>(signals, is_terminal)),
-        shell_(system.system().spawn<caf::detached>(shell, system.config(), console_)) {
+        shell_(system.system().spawn<caf::detached>(shell, config, console_)) {
     // A shell that crashed will never be ready: leave instead of waiting.
     caf::actor_cast<caf::actor>(shell_)->attach_functor([out = console_](const caf::error& why) {
       if (why == caf::exit_reason::user_shutdown) return;
@@ -113,7 +114,7 @@ private:
 
   template <class... Ts>
   void tell(const Ts&... what) {
-    self_->send(shell_, atom::wire_v, node_.kernel());
+    self_->send(shell_, atom::wire_v, host_.kernel());
     self_->send(shell_, what...);
   }
 
@@ -139,7 +140,7 @@ private:
   /// A person has seen the errors and mended them; a script has not.
   exit_code ending() const { return is_terminal_ ? exit_code::ok : console_->first_error(); }
 
-  node& node_;
+  host& host_;
   caf::scoped_actor self_;
   interrupts& signals_;
   line_source& lines_;
@@ -175,9 +176,9 @@ exit_code run(const shell_options& o, const global_options& global) {
   const bool is_terminal = ::isatty(STDIN_FILENO) != 0 && ::isatty(STDOUT_FILENO) != 0;
   interrupts signals{is_terminal ? std::vector{SIGTSTP, SIGWINCH, SIGQUIT} : std::vector<int>{}};
   const auto lines = open_lines(config, signals, is_terminal);  // sets the locale: before threads
-  LLMOS_CLI_TRY(const auto system, node::start(config));
-  const auto ending = shell_loop{*system, signals, *lines, is_terminal}.run(o.timing);
-  system->stop(node::stop_mode::cancel);
+  LLMOS_CLI_TRY(const auto system, host::find(config, global));
+  const auto ending = shell_loop{*system, config, signals, *lines, is_terminal}.run(o.timing);
+  system->stop();
   return ending;
 }
 

@@ -36,6 +36,7 @@ struct global_options {
   std::vector<std::string> settings;  ///< key=value
   std::string log_level;
   std::string memory_limit;
+  std::string connect;  ///< HOST:PORT of a node in another process; empty: this one.
 };
 
 /// The configuration in effect: the program's defaults, then the file (--config, else

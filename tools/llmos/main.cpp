@@ -33,8 +33,11 @@ void define(command_line& line) {
   app.add_option("--memory-limit", line.global.memory_limit,
                  "Most memory that the program may hold, as 256MiB or 4GiB")
       ->type_name("SIZE");
+  app.add_option("--connect", line.global.connect,
+                 "Of run, shell and batch: use the node that serves there, as remote.client")
+      ->type_name("HOST:PORT");
   app.footer(
-      "The four options above may also follow the command. `llmos COMMAND --help` says more.\n\n"
+      "The five options above may also follow the command. `llmos COMMAND --help` says more.\n\n"
       "Exit status: 0 done; 1 the work failed; 2 the command line or the input is wrong; 3 a "
       "model\n"
       "or another file is missing, broken or unsupported; 130 interrupted.\n\n"
