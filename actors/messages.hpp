@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "runtime/base/error.hpp"
+#include "runtime/config/node_config.hpp"
 #include "runtime/kv/kv_manager.hpp"
 #include "runtime/metrics/metrics_registry.hpp"
 #include "runtime/schedule/batch_scheduler.hpp"
@@ -29,6 +30,7 @@ using token_batch_ptr = std::shared_ptr<const token_batch>;
 using step_result_ptr = std::shared_ptr<const step_result>;
 using process_list = std::vector<process_info>;
 using model_list = std::vector<model_status>;
+using config_ptr = std::shared_ptr<const node_config>;
 using metrics_ptr = std::shared_ptr<const metrics_snapshot>;
 
 /// Names an engine in reports: its model, and what it runs on ("cpu", "cuda:0").

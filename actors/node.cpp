@@ -3,13 +3,16 @@
 #include <caf/actor_system_config.hpp>
 #include <caf/io/middleman.hpp>
 #include <caf/scoped_actor.hpp>
+#include <caf/send.hpp>
 #include <chrono>
+#include <set>
 #include <utility>
 
 #include "actors/error.hpp"
 #include "actors/gateway/http/http.hpp"
 #include "actors/gateway/remote/port.hpp"
 #include "actors/supervisor/supervisor.hpp"
+#include "runtime/config/keys.hpp"
 #include "runtime/security/api_keys.hpp"
 #include "runtime/security/identity.hpp"
 
@@ -40,6 +43,30 @@ backend_factory default_backend() {
   return [](const loaded_model& m, const engine_plan& plan) {
     return make_backend(plan.backend, m.weights, plan.device);
   };
+}
+
+/// Of ports and threads, which are made once.
+bool is_fixed(const std::string& key) {
+  static const std::set<std::string> of_remote = {
+      "remote.clients",  "remote.operators", "remote.client",      "remote.window_bytes",
+      "remote.stall_ms", "remote.keep_ms",   "remote.handshake_ms"};
+  if (key.starts_with("remote.")) return of_remote.count(key) == 0;
+  return key == "kernel.actor_threads" ||
+         (key.starts_with("http.") && key != "http.keys" && key != "http.max_choices");
+}
+
+/// Takes what is fixed over from the configuration before; returns what would have changed.
+std::vector<std::string> keep_fixed(node_config& before, node_config& next) {
+  std::vector<std::string> changed;
+  const auto old_keys = keys_of(before), new_keys = keys_of(next);
+  for (size_t i = 0; i < old_keys.size(); ++i) {
+    if (!is_fixed(old_keys[i].name)) continue;
+    if (render_value(old_keys[i]) == render_value(new_keys[i])) continue;
+    changed.push_back(old_keys[i].name);
+    std::visit([&](auto* to) { *to = *std::get<decltype(to)>(old_keys[i].slot); },
+               new_keys[i].slot);
+  }
+  return changed;
 }
 
 }  // namespace
@@ -129,6 +156,26 @@ result<node_ports> node::serve() {
     LLMOS_TRY(out.http, impl_->open(impl_->http));
   }
   return out;
+}
+
+result<std::vector<std::string>> node::reload(const node_config& config) {
+  LLMOS_TRY_VOID(validate(config));
+  auto next = std::make_shared<node_config>(config);
+  auto keys = std::make_shared<api_key_table>();
+  if (impl_->http) {
+    LLMOS_TRY(*keys, read_api_keys(
+                         api_keys_path(config.http.keys, identity_folder(config.remote.identity))));
+  }
+  const auto stays = keep_fixed(impl_->config, *next);
+  impl_->config = *next;
+  const config_ptr shared = std::move(next);
+  caf::anon_send(impl_->supervisor, atom::update_v, shared);
+  if (impl_->port) caf::anon_send(impl_->port, atom::update_v, shared);
+  if (impl_->http) {
+    caf::anon_send(impl_->http, atom::update_v, shared);
+    caf::anon_send(impl_->http, atom::update_v, std::shared_ptr<const api_key_table>(keys));
+  }
+  return stays;
 }
 
 void node::stop(stop_mode mode) {

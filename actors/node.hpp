@@ -39,6 +39,12 @@ public:
   /// bad_file, not_found naming a port or a file of the identity.
   result<node_ports> serve();
 
+  /// Goes on with another configuration: what is of ports and threads stays as it was, what is of
+  /// engines holds for models that are loaded from now on; API keys are read again. Returns the
+  /// keys that changed and need a restart. Errors: those of validate and of the file of API keys;
+  /// nothing changes then.
+  result<std::vector<std::string>> reload(const node_config& config);
+
   caf::actor_system& system();
   const node_config& config() const;
 

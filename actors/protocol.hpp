@@ -34,6 +34,9 @@ using client_actor = caf::typed_actor<
 /// Where an engine's new tokens go: one batch per step.
 using token_sink_actor = caf::typed_actor<caf::reacts_to<atom::token, token_batch_ptr>>;
 
+/// Those that go on with another configuration.
+using configured_actor = caf::typed_actor<caf::reacts_to<atom::update, config_ptr>>;
+
 struct core_wiring;
 
 /// PROCESS. One generation: its mailbox is the thread.
@@ -194,7 +197,8 @@ using models_actor =
                      caf::replies_to<atom::place, std::string>::with<engine_handles>,
                      // Errors: not_found.
                      caf::replies_to<atom::unload, std::string>::with<caf::ok_atom>,
-                     caf::replies_to<atom::list>::with<model_list>>::extend_with<status_actor>;
+                     caf::replies_to<atom::list>::with<model_list>>::extend_with<configured_actor>::
+        extend_with<status_actor>;
 
 struct ledger_entry;
 
@@ -256,7 +260,8 @@ using kernel_actor = caf::typed_actor<
     // All metrics of this moment.
     caf::replies_to<atom::stats>::with<metrics_ptr>,
     // Refuses new work from now on; answers when the last process ended. True: cancel them.
-    caf::replies_to<atom::drain, bool>::with<caf::ok_atom>>::extend_with<status_actor>;
+    caf::replies_to<atom::drain, bool>::with<caf::ok_atom>>::extend_with<configured_actor>::
+    extend_with<status_actor>;
 
 /// The kernel's neighbours.
 struct kernel_wiring {
@@ -274,7 +279,7 @@ using supervisor_actor = caf::typed_actor<
     caf::reacts_to<atom::ended, engine_id, uint64_t>,
     // Stops every room, users before servers; answers when all have ended.
     caf::replies_to<atom::stop>::with<caf::ok_atom>>::extend_with<engine_host_actor>::
-    extend_with<process_host_actor>::extend_with<status_actor>;
+    extend_with<process_host_actor>::extend_with<configured_actor>::extend_with<status_actor>;
 
 }  // namespace llmos
 

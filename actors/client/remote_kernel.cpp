@@ -144,6 +144,7 @@ kernel_actor::behavior_type remote_kernel(kernel_actor::stateful_pointer<remote_
       [](atom::open, const std::string&) -> caf::result<model_view> {
         return to_error(not_over_the_wire("a model's insides"));
       },
+      [](atom::update, const config_ptr&) {},
       [](atom::encode, const request_ptr&) -> caf::result<encoded_ptr> {
         return to_error(not_over_the_wire("a prompt in tokens"));
       },

@@ -174,6 +174,7 @@ kernel_actor::behavior_type kernel(kernel_actor::stateful_pointer<kernel_state> 
       [self](atom::list) { return self->delegate(self->state.rooms.models, atom::list_v); },
       [self](atom::stats) { return self->delegate(self->state.rooms.monitor, atom::stats_v); },
       [self](atom::drain, bool cancel_them) { return self->state.drain(cancel_them); },
+      [self](atom::update, const config_ptr& c) { self->state.config = *c; },
       [self](atom::status) { return self->state.status(); },
   };
 }

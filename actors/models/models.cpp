@@ -370,6 +370,8 @@ models_actor::behavior_type models(models_actor::stateful_pointer<models_state> 
       [self](atom::place, const std::string& model) { return self->state.place(model); },
       [self](atom::unload, const std::string& model) { return self->state.unload(model); },
       [self](atom::list) { return self->state.list(); },
+      // Of models that are loaded from now on.
+      [self](atom::update, const config_ptr& c) { self->state.config = *c; },
       [self](atom::status) { return self->state.status(); },
   };
 }

@@ -341,6 +341,12 @@ void supervisor_state::check_stopped() {
   self->quit();
 }
 
+void supervisor_state::configure(const config_ptr& c) {
+  args_.config = *c;
+  if (models_) self->send(models_, atom::update_v, c);
+  if (kernel_room) self->send(kernel_room, atom::update_v, c);
+}
+
 std::string supervisor_state::status() const {
   return "engines=" + std::to_string(engines_.size()) +
          " restarts=" + std::to_string(num_restarts_);
@@ -361,6 +367,7 @@ supervisor_actor::behavior_type supervisor(
         self->state.device_gone(id, device);
       },
       [self](atom::unload, const std::string& path) { return self->state.stop_engines(path); },
+      [self](atom::update, const config_ptr& c) { self->state.configure(c); },
       [self](atom::status) { return self->state.status(); },
   };
 }

@@ -49,6 +49,8 @@ struct supervisor_state {
   caf::result<caf::ok_atom> drain(bool cancel_them);
   caf::result<caf::ok_atom> stop();
   void room_down(const caf::down_msg& d);
+  /// For rooms that are started from now on, and those that know what to do with it.
+  void configure(const config_ptr& c);
   std::string status() const;
 
   supervisor_actor::stateful_pointer<supervisor_state> self;

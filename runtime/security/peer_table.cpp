@@ -19,7 +19,7 @@ std::optional<peer_table::connection> peer_table::opened(int socket, clock::time
   const std::lock_guard lock(mutex_);
   if (entries_.size() >= max_connections_) return std::nullopt;
   const connection c = ++num_opened_;
-  entries_[c] = {socket, now, "", ""};
+  entries_[c] = {socket, now, "", "", {}};
   return c;
 }
 
@@ -31,10 +31,12 @@ void peer_table::closed(connection c) {
   entries_.erase(it);
 }
 
-void peer_table::verified(connection c, std::string principal) {
+void peer_table::verified(connection c, std::string principal, tls_peer peer) {
   const std::lock_guard lock(mutex_);
   const auto it = entries_.find(c);
-  if (it != entries_.end()) it->second.principal = std::move(principal);
+  if (it == entries_.end()) return;
+  it->second.principal = std::move(principal);
+  it->second.peer = std::move(peer);
 }
 
 bool peer_table::bind(connection c, const std::string& node) {
@@ -58,6 +60,13 @@ std::optional<std::string> peer_table::principal_of(const std::string& node) con
   const auto it = by_node_.find(node);
   if (it == by_node_.end()) return std::nullopt;
   return entries_.at(it->second).principal;
+}
+
+std::optional<tls_peer> peer_table::peer_of(const std::string& node) const {
+  const std::lock_guard lock(mutex_);
+  const auto it = by_node_.find(node);
+  if (it == by_node_.end()) return std::nullopt;
+  return entries_.at(it->second).peer;
 }
 
 size_t peer_table::cut_silent(clock::time_point deadline) {

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "runtime/security/tls.hpp"
+
 namespace llmos {
 
 /// Who is connected: each connection with its socket, its verified name and the id that its node
@@ -24,8 +26,8 @@ public:
   /// It is about to be closed.
   void closed(connection c);
 
-  /// The certificate was verified.
-  void verified(connection c, std::string principal);
+  /// The certificate was verified, and has that name here.
+  void verified(connection c, std::string principal, tls_peer peer);
 
   /// The node gave its id. False, and the connection has to end, when it is not verified or has one
   /// already, or a connection that lives has it: one of the same principal is cut, as its client
@@ -34,6 +36,9 @@ public:
 
   /// Who the node of that id is; nothing when it is not connected.
   std::optional<std::string> principal_of(const std::string& node) const;
+
+  /// Whose certificate the node of that id has shown; nothing when it is not connected.
+  std::optional<tls_peer> peer_of(const std::string& node) const;
 
   /// Cuts those that were accepted before `deadline` and have not given their id.
   size_t cut_silent(clock::time_point deadline);
@@ -50,6 +55,7 @@ private:
     int socket;
     clock::time_point since;
     std::string principal, node;
+    tls_peer peer;
   };
 
   mutable std::mutex mutex_;

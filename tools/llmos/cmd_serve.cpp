@@ -11,10 +11,21 @@ namespace {
 
 struct serve_options {};
 
-/// Until a signal says stop; a second one of those ends the program at once.
-void wait_for_end(interrupts& signals) {
-  while (signals.wait() == SIGHUP) {
+/// A configuration that is wrong changes nothing.
+void reload(node& system, const global_options& global) {
+  const auto config = effective_config(global);
+  const auto stays = config ? system.reload(*config) : config.error();
+  if (!stays) {
+    report(stays.error());
+    return write_error("llmos: the configuration stays as it was\n");
   }
+  for (const std::string& key : *stays) write_error("llmos: " + key + " needs a restart\n");
+  write_error("llmos: the configuration was read again\n");
+}
+
+/// Until a signal says stop; a second one of those ends the program at once.
+void wait_for_end(node& system, interrupts& signals, const global_options& global) {
+  while (signals.wait() == SIGHUP) reload(system, global);
   signals.release();
 }
 
@@ -39,7 +50,7 @@ exit_code run(const serve_options&, const global_options& global) {
   LLMOS_CLI_TRY(const auto system, node::start(config, hooks));
   LLMOS_CLI_TRY(const node_ports ports, system->serve());
   LLMOS_CLI_TRY_VOID(write_out(describe(config, ports)));
-  wait_for_end(signals);
+  wait_for_end(*system, signals, global);
   write_error("llmos: draining\n");
   system->stop(node::stop_mode::drain);
   return exit_code::ok;
@@ -52,6 +63,7 @@ void add_serve(command_line& line) {
     app.footer(
         "Runs in the foreground until SIGTERM or Ctrl-C, then finishes what runs "
         "(kernel.drain_ms).\n"
+        "SIGHUP reads configuration and API keys again; what is wrong changes nothing.\n"
         "Certificates come from remote.identity; llmos init makes them. Listens on loopback "
         "unless\n"
         "remote.address says otherwise.\n\n"

@@ -89,10 +89,14 @@ std::optional<std::string> behind(const http_request& r, std::string_view prefix
 
 void http_state::start(http_args args) {
   args_ = std::move(args);
-  const auto& operators = args_.config.remote.operators;
-  operators_.insert(operators.begin(), operators.end());
+  configure(args_.config);
   self->set_down_handler([this](const caf::down_msg& d) { down(d); });
   ask_for_kernel();
+}
+
+void http_state::configure(const node_config& c) {
+  args_.config = c;
+  operators_ = {c.remote.operators.begin(), c.remote.operators.end()};
 }
 
 void http_state::ask_for_kernel() {
@@ -462,6 +466,10 @@ http_actor::behavior_type http(http_actor::stateful_pointer<http_state> self, ht
       [self](atom::open) { return self->state.open(); },
       [self](atom::submit, const http_call_ptr& call) { self->state.take(call); },
       [self](atom::cancel, uint64_t number) { self->state.gone(number); },
+      [self](atom::update, const config_ptr& c) { self->state.configure(*c); },
+      [self](atom::update, const std::shared_ptr<const api_key_table>& keys) {
+        self->state.use_keys(*keys);
+      },
       [self](atom::status) { return self->state.status(); },
   };
 }

@@ -32,9 +32,11 @@ using http_call_ptr = std::shared_ptr<const http_call>;
 using http_actor = client_actor::extend<
     // Opens the port; its number. Errors: io_error, invalid_argument.
     caf::replies_to<atom::open>::with<uint16_t>,
+    // Other keys.
+    caf::reacts_to<atom::update, std::shared_ptr<const api_key_table>>,
     // From the server's thread: a request; and that the client of one is gone.
-    caf::reacts_to<atom::submit, http_call_ptr>,
-    caf::reacts_to<atom::cancel, uint64_t>>::extend_with<status_actor>;
+    caf::reacts_to<atom::submit, http_call_ptr>, caf::reacts_to<atom::cancel, uint64_t>>::
+    extend_with<configured_actor>::extend_with<status_actor>;
 
 struct http_args {
   node_config config;
@@ -49,6 +51,8 @@ struct http_state {
   explicit http_state(http_actor::stateful_pointer<http_state> self) : self(self) {}
 
   void start(http_args args);
+  void configure(const node_config& c);
+  void use_keys(const api_key_table& keys) { args_.keys = keys; }
   caf::result<uint16_t> open();
   void take(const http_call_ptr& call);
   void gone(uint64_t number);
@@ -115,5 +119,7 @@ http_actor::behavior_type http(http_actor::stateful_pointer<http_state> self, ht
 
 CAF_BEGIN_TYPE_ID_BLOCK(llmos_http, caf::id_block::llmos_actors::end)
 CAF_ADD_TYPE_ID(llmos_http, (llmos::http_call_ptr))
+CAF_ADD_TYPE_ID(llmos_http, (std::shared_ptr<const llmos::api_key_table>))
 CAF_END_TYPE_ID_BLOCK(llmos_http)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(llmos::http_call_ptr)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(std::shared_ptr<const llmos::api_key_table>)

@@ -23,13 +23,17 @@ constexpr size_t max_held_bytes = 512u << 10;
 
 void gate_state::start(gate_args args) {
   args_ = std::move(args);
-  const auto& operators = args_.config.remote.operators;
-  operators_.insert(operators.begin(), operators.end());
+  configure(args_.config);
   self->set_down_handler([this](const caf::down_msg& d) { down(d); });
   // What does not fit is somebody's fault outside, and no reason to write to standard error.
   self->set_default_handler(caf::drop);
   ask_for_kernel();
   self->delayed_send(self, tick_period, atom::tick_v);
+}
+
+void gate_state::configure(const node_config& c) {
+  args_.config = c;
+  operators_ = {c.remote.operators.begin(), c.remote.operators.end()};
 }
 
 void gate_state::ask_for_kernel() {
@@ -462,6 +466,7 @@ gate_room_actor::behavior_type gate(gate_room_actor::stateful_pointer<gate_state
         self->state.add(id, to_wire(why));
       },
       [self](atom::tick) { self->state.tick(); },
+      [self](atom::update, const config_ptr& c) { self->state.configure(*c); },
       [self](atom::status) { return self->state.status(); },
   };
 }

@@ -21,7 +21,7 @@ namespace llmos {
 
 /// What a GATE is to the node that it stands in.
 using gate_room_actor = gate_actor::extend_with<client_actor>::extend<
-    caf::reacts_to<atom::tick>>::extend_with<status_actor>;
+    caf::reacts_to<atom::tick>>::extend_with<configured_actor>::extend_with<status_actor>;
 
 struct gate_args {
   node_config config;
@@ -63,6 +63,7 @@ struct gate_state {
   void start(gate_args args);
   void down(const caf::down_msg& d);
   void tick();
+  void configure(const node_config& c);
   std::string status() const;
 
   gate_room_actor::stateful_pointer<gate_state> self;

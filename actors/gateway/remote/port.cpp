@@ -51,8 +51,9 @@ void port_state::start(const port_args& args) {
   supervisor_ = args.supervisor;
   peers_ = std::make_shared<peer_table>(config_.remote.max_connections);
   auto door = std::make_shared<tls_door>(tls_door{args.context, {}, peers_, {}});
-  door->principal_of = [listed = config_.remote.clients](const tls_peer& peer) {
-    return listed_name(listed, peer);
+  listed_->store(std::make_shared<const names>(config_.remote.clients));
+  door->principal_of = [listed = listed_](const tls_peer& peer) {
+    return listed_name(*listed->load(), peer);
   };
   door->rules.messages = gate_messages();
   door->rules.receiver = [receiver = receiver_] { return receiver->load(); };
@@ -129,6 +130,16 @@ void port_state::tick() {
   if (n > 0) spdlog::info("{} connections said nothing and were closed", n);
 }
 
+void port_state::configure(const node_config& c) {
+  config_ = c;
+  listed_->store(std::make_shared<const names>(c.remote.clients));
+  for (const std::string& node : peers_->nodes()) {
+    const auto peer = peers_->peer_of(node);
+    if (peer && listed_name(c.remote.clients, *peer).empty()) peers_->cut(node);
+  }
+  if (gate_) self->send(gate_, atom::update_v, std::make_shared<const node_config>(c));
+}
+
 std::string port_state::status() const {
   return "port=" + std::to_string(port_) +
          " connections=" + std::to_string(peers_->num_connections()) +
@@ -141,6 +152,7 @@ port_actor::behavior_type port(port_actor::stateful_pointer<port_state> self,
   return {
       [self](atom::open) { return self->state.open(); },
       [self](atom::tick) { self->state.tick(); },
+      [self](atom::update, const config_ptr& c) { self->state.configure(*c); },
       [self](atom::status) { return self->state.status(); },
   };
 }

@@ -4,6 +4,8 @@
 #include <caf/io/middleman_actor.hpp>
 #include <caf/stateful_actor.hpp>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "actors/gateway/remote/gate.hpp"
 #include "actors/gateway/remote/tls_middleman.hpp"
@@ -16,7 +18,7 @@ using port_actor = caf::typed_actor<
     // Opens the port; its number. Errors: io_error (it is taken), and others of the system.
     caf::replies_to<atom::open>::with<uint16_t>,
     // Its own alarm: looks for connections that said nothing.
-    caf::reacts_to<atom::tick>>::extend_with<status_actor>;
+    caf::reacts_to<atom::tick>>::extend_with<configured_actor>::extend_with<status_actor>;
 
 /// What the boot code has made of the identity's files.
 struct port_args {
@@ -34,6 +36,8 @@ struct port_state {
   void start(const port_args& args);
   caf::result<uint16_t> open();
   void tick();
+  /// Who is no longer on the list is cut off.
+  void configure(const node_config& c);
   std::string status() const;
 
   port_actor::stateful_pointer<port_state> self;
@@ -46,6 +50,10 @@ private:
 
   node_config config_;
   supervisor_actor supervisor_;
+  using names = std::vector<std::string>;
+  /// remote.clients, for the thread of the sockets.
+  std::shared_ptr<std::atomic<std::shared_ptr<const names>>> listed_ =
+      std::make_shared<std::atomic<std::shared_ptr<const names>>>();
   std::shared_ptr<peer_table> peers_ = std::make_shared<peer_table>(0);
   std::shared_ptr<std::atomic<uint64_t>> receiver_ = std::make_shared<std::atomic<uint64_t>>(0);
   caf::io::middleman_actor middleman_;

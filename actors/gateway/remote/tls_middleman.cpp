@@ -51,7 +51,7 @@ public:
                    peer->fingerprint);
       return false;
     }
-    door_->peers->verified(number_, principal);
+    door_->peers->verified(number_, principal, *peer);
     return true;
   }
   frame_verdict header(const frame_header& h) override { return filter_.header(h); }

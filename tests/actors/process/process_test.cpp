@@ -82,6 +82,7 @@ models_actor::behavior_type fake_models(models_actor::stateful_pointer<nothing> 
       },
       [](atom::unload, const std::string&) { return caf::ok_atom_v; },
       [](atom::list) { return model_list{}; },
+      [](atom::update, const config_ptr&) {},
       [](atom::status) { return std::string{}; },
   };
 }

@@ -202,6 +202,30 @@ TEST_CASE_FIXTURE(fixture, "without all of its files a node does not open its po
   }
 }
 
+TEST_CASE_FIXTURE(fixture, "another configuration cuts off those who may no longer come") {
+  const auto c = connect();
+  std::promise<void> lost;
+  c->on_connection([&, told = false](bool is_there) mutable {
+    if (!is_there && !std::exchange(told, true)) lost.set_value();
+  });
+  REQUIRE(c->models().ok());  // by now it is told
+  auto next = config;
+  next.sampling.temperature = -1;
+  CHECK(aut->reload(next).error().code == ec::invalid_argument);
+  next = config;
+  next.remote.clients = {"bob"};
+  next.remote.address = "0.0.0.0";
+  const auto stays = aut->reload(next);
+  REQUIRE(stays.ok());
+  CHECK(*stays == std::vector<std::string>{"remote.address"});
+  CHECK(aut->config().remote.address == "127.0.0.1");
+  lost.get_future().get();
+  CHECK_FALSE(remote::client::connect(options()).ok());
+  next.remote.clients = {"bob", "client"};
+  REQUIRE(aut->reload(next).ok());
+  CHECK(c->models().ok());  // it has come again
+}
+
 TEST_CASE_FIXTURE(fixture, "a port that is taken is said") {
   node_hooks hooks;
   hooks.has_ports = true;

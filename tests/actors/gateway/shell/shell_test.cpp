@@ -82,6 +82,7 @@ kernel_actor::behavior_type fake_kernel(kernel_actor::stateful_pointer<fake_kern
       },
       [=](atom::stats) { return answer(self, s, three_steps()); },
       [](atom::open, const std::string&) { return model_view{}; },
+      [](atom::update, const config_ptr&) {},
       [](atom::encode, const request_ptr&) { return encoded_ptr{}; },
       [=](atom::drain, bool) -> caf::result<caf::ok_atom> {  // the shell never sends it
         for (auto& f : std::exchange(s->held, {})) f();
