@@ -69,6 +69,14 @@ std::vector<std::string> keep_fixed(node_config& before, node_config& next) {
   return changed;
 }
 
+result<api_key_table> read_keys(const std::string& path) {
+  auto out = read_api_keys(path);
+  if (out || out.error().code != ec::not_found) return out;
+  failure why = out.error();
+  why.hint = "llmos key add NAME makes a key, llmos init the first one";
+  return why;
+}
+
 }  // namespace
 
 struct node::impl {
@@ -138,6 +146,11 @@ result<node_ports> node::serve() {
   const std::string folder = identity_folder(c.remote.identity);
   const identity_paths paths(folder);
   const tls_files files{paths.node_certificate, paths.node_key, paths.ca_certificate};
+  if (!c.remote.enabled && !c.http.enabled) {
+    return failure{ec::invalid_argument,
+                   "remote.enabled and http.enabled are false: nobody could connect",
+                   "set one of them to true"};
+  }
   if (c.remote.enabled) {
     LLMOS_TRY(auto context, tls_context::for_server(files));
     impl_->port =
@@ -148,7 +161,7 @@ result<node_ports> node::serve() {
     http_args args;
     args.config = c;
     args.supervisor = impl_->supervisor;
-    LLMOS_TRY(args.keys, read_api_keys(api_keys_path(c.http.keys, folder)));
+    LLMOS_TRY(args.keys, read_keys(api_keys_path(c.http.keys, folder)));
     if (c.http.tls) {
       LLMOS_TRY(args.tls, tls_context::for_https(files));
     }
@@ -163,8 +176,8 @@ result<std::vector<std::string>> node::reload(const node_config& config) {
   auto next = std::make_shared<node_config>(config);
   auto keys = std::make_shared<api_key_table>();
   if (impl_->http) {
-    LLMOS_TRY(*keys, read_api_keys(
-                         api_keys_path(config.http.keys, identity_folder(config.remote.identity))));
+    LLMOS_TRY(*keys,
+              read_keys(api_keys_path(config.http.keys, identity_folder(config.remote.identity))));
   }
   const auto stays = keep_fixed(impl_->config, *next);
   impl_->config = *next;

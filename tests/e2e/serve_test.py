@@ -99,7 +99,8 @@ class Start(ServeCase):
             with self.subTest(name):
                 path = self.identity / name
                 away = path.rename(self.here / name)
-                self.missing(f"{path}: No such file or directory")
+                run = self.missing(f"{path}: No such file or directory")
+                self.assertRegex(run.errors, r"\nhint: .*llmos init")
                 away.rename(path)
         self.assertEqual(self.serve().stop(), 0)
 
@@ -141,6 +142,9 @@ class Start(ServeCase):
         node = self.serve(*self.set(http_enabled=False), ports=["remote"])
         self.assertEqual(node.stop(), 0)
         self.assertRegex(node.out.whole(), r"^services connect at 127.0.0.1:\d+$")
+
+    def test_a_node_that_serves_nobody_is_a_mistake(self):
+        self.missing("http.enabled", *self.set(http_enabled=False, remote_enabled=False), status=2)
 
     def test_an_address_that_is_none_is_named(self):
         self.missing("'nowhere' is no IP address", *self.set(http_address="nowhere"), status=2)
