@@ -1,5 +1,6 @@
 #include "actors/node.hpp"
 
+#include <algorithm>
 #include <caf/actor_system_config.hpp>
 #include <caf/io/middleman.hpp>
 #include <caf/scoped_actor.hpp>
@@ -200,9 +201,16 @@ void node::stop(stop_mode mode) {
         .receive([&](caf::ok_atom) { answered = true; }, [](caf::error&) {});
     return answered;
   };
-  const std::chrono::milliseconds drain{impl_->config.kernel.drain_ms};
+  const auto until =
+      std::chrono::steady_clock::now() + std::chrono::milliseconds(impl_->config.kernel.drain_ms);
+  const auto left = [until] {
+    const auto ms =
+        std::chrono::ceil<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
+    return std::max(ms, std::chrono::milliseconds{0});
+  };
   const bool drained =
-      mode == stop_mode::drain && ask(impl_->supervisor, drain, atom::drain_v, false);
+      mode == stop_mode::drain && ask(impl_->supervisor, left(), atom::drain_v, false);
+  if (drained && impl_->http) ask(impl_->http, left(), atom::drain_v);  // what was said arrives
   // Before what is left is cancelled: to clients the node is gone, and they may find the next one.
   impl_->close(impl_->port);
   impl_->close(impl_->http);

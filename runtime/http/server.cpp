@@ -41,6 +41,7 @@ public:
 
   result<void> listen();
   void run();
+  void drain(std::function<void()> ended);
   void stop(std::chrono::milliseconds grace);
 
   uint16_t port() const { return port_; }
@@ -59,6 +60,7 @@ public:
 private:
   void accept();
   void on_accept(const error_code& e, tcp::socket socket);
+  void close_idle();
   void begin_stop(std::chrono::milliseconds grace);
   void close_all();
 
@@ -72,6 +74,7 @@ private:
   std::atomic<size_t> num_connections_ = 0;
   size_t num_body_bytes_ = 0;
   bool is_stopping_ = false;
+  std::function<void()> ended_;  // called when the last connection is closed
   uint16_t port_ = 0;
   std::thread thread_;
   std::mutex mutex_;
@@ -135,7 +138,9 @@ void http_server::engine::on_accept(const error_code& e, tcp::socket socket) {
 void http_server::engine::closed(http_connection& x) {
   connections_.erase(x.shared_from_this());
   num_connections_ = connections_.size();
-  if (is_stopping_ && connections_.empty()) grace_timer_.cancel();
+  if (!is_stopping_ || !connections_.empty()) return;
+  grace_timer_.cancel();
+  if (const auto ended = std::exchange(ended_, nullptr)) ended();
 }
 
 bool http_server::engine::add_body_bytes(int64_t n) {
@@ -166,7 +171,15 @@ void http_server::engine::stop(std::chrono::milliseconds grace) {
   io_.poll();  // what came in between
 }
 
-void http_server::engine::begin_stop(std::chrono::milliseconds grace) {
+void http_server::engine::drain(std::function<void()> ended) {
+  post([this, ended = std::move(ended)] {
+    close_idle();
+    if (connections_.empty()) return ended();
+    ended_ = ended;
+  });
+}
+
+void http_server::engine::close_idle() {
   is_stopping_ = true;
   error_code ignored;
   acceptor_.close(ignored);
@@ -174,6 +187,10 @@ void http_server::engine::begin_stop(std::chrono::milliseconds grace) {
   const auto all = connections_;
   for (const auto& x : all) x->announce_end();
   for (const auto& x : all) x->close_idle();
+}
+
+void http_server::engine::begin_stop(std::chrono::milliseconds grace) {
+  close_idle();
   if (connections_.empty()) return;
   if (grace.count() <= 0) return close_all();
   grace_timer_.expires_after(grace);
@@ -207,6 +224,10 @@ uint16_t http_server::port() const {
 
 size_t http_server::num_connections() const {
   return engine_->num_connections();
+}
+
+void http_server::drain(std::function<void()> ended) {
+  engine_->drain(std::move(ended));
 }
 
 void http_server::stop(std::chrono::milliseconds grace) {

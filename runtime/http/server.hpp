@@ -57,6 +57,10 @@ public:
   uint16_t port() const;
   size_t num_connections() const;
 
+  /// Accepts nothing more, closes idle connections, and each other one when its answer is out.
+  /// `ended` is called on the server's thread when none is left; stop() is still to be called.
+  void drain(std::function<void()> ended);
+
   /// Accepts nothing more, closes idle connections, lets answers end for that long, then closes all
   /// others. Returns when the thread has ended. REQUIRES: not called on the server's thread.
   void stop(std::chrono::milliseconds grace);

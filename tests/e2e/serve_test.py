@@ -204,6 +204,16 @@ class Stop(ServeCase):
         self.assertEqual(got[0].status, 200)
         self.assertEqual(got[0].json()["usage"]["completion_tokens"], 16 * 4000)
 
+    def test_an_answer_larger_than_sockets_hold_arrives_whole(self):
+        node, got = self.serve(), []
+        asked = {**LONG, "max_tokens": 1000, "logprobs": True, "top_logprobs": 20}
+        thread = threading.Thread(target=lambda: got.append(node.chat(**asked)), daemon=True)
+        thread.start()
+        wait_until(lambda: node.metric("llmos_requests_running") == 16, "it runs")
+        self.assertEqual(node.stop(), 0)
+        thread.join(TIMEOUT_S)
+        self.assertEqual(len(got[0].json()["choices"][15]["logprobs"]["content"]), 1000)
+
     def test_a_second_signal_ends_it_at_once(self):
         node = self.serve()
         stream = node.stream_chat(**LONG)

@@ -147,6 +147,21 @@ caf::result<uint16_t> http_state::open() {
   return server_->port();
 }
 
+caf::result<caf::ok_atom> http_state::drain() {
+  if (server_ == nullptr) return caf::ok_atom_v;
+  drain_promise_ = self->make_response_promise<caf::ok_atom>();
+  server_->drain([room = self->address()] {
+    if (const auto alive = caf::actor_cast<caf::strong_actor_ptr>(room)) {
+      caf::anon_send(caf::actor_cast<http_actor>(alive), atom::ended_v);
+    }
+  });
+  return drain_promise_;
+}
+
+void http_state::drained() {
+  drain_promise_.deliver(caf::ok_atom_v);
+}
+
 // ---- requests --------------------------------------------------------------------------------
 
 std::optional<http_state::caller> http_state::authenticate(const http_request& r) const {
@@ -464,6 +479,8 @@ http_actor::behavior_type http(http_actor::stateful_pointer<http_state> self, ht
       [self](atom::done, const generation_done& x) { self->state.add(x.id, x); },
       [self](atom::failed, request_id id, const failure& why) { self->state.add(id, why); },
       [self](atom::open) { return self->state.open(); },
+      [self](atom::drain) { return self->state.drain(); },
+      [self](atom::ended) { self->state.drained(); },
       [self](atom::submit, const http_call_ptr& call) { self->state.take(call); },
       [self](atom::cancel, uint64_t number) { self->state.gone(number); },
       [self](atom::update, const config_ptr& c) { self->state.configure(*c); },

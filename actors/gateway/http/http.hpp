@@ -34,6 +34,10 @@ using http_actor = client_actor::extend<
     caf::replies_to<atom::open>::with<uint16_t>,
     // Other keys.
     caf::reacts_to<atom::update, std::shared_ptr<const api_key_table>>,
+    // Takes no more connections; answers when all that was answered is out.
+    caf::replies_to<atom::drain>::with<caf::ok_atom>,
+    // From the server's thread: it has drained.
+    caf::reacts_to<atom::ended>,
     // From the server's thread: a request; and that the client of one is gone.
     caf::reacts_to<atom::submit, http_call_ptr>, caf::reacts_to<atom::cancel, uint64_t>>::
     extend_with<configured_actor>::extend_with<status_actor>;
@@ -54,6 +58,8 @@ struct http_state {
   void configure(const node_config& c);
   void use_keys(const api_key_table& keys) { args_.keys = keys; }
   caf::result<uint16_t> open();
+  caf::result<caf::ok_atom> drain();
+  void drained();
   void take(const http_call_ptr& call);
   void gone(uint64_t number);
   using event = std::variant<text_chunk, generation_done, failure>;
@@ -110,6 +116,7 @@ private:
   std::set<std::string> operators_;
   std::map<uint64_t, completion> completions_;  ///< By the number of their call.
   request_book<place, event> book_;
+  caf::typed_response_promise<caf::ok_atom> drain_promise_;
   std::unique_ptr<http_server> server_;  ///< Last: ends before what its handler reaches.
 };
 

@@ -51,6 +51,35 @@ TEST_SUITE("runtime.http.server_stop") {
     CHECK(rig.server->num_connections() == 0);
   }
 
+  TEST_CASE("a server that drains says when the last answer is out") {
+    http_rig rig;
+    http_client idle{rig.port()}, busy{rig.port()};
+    REQUIRE(idle.send(get("/")));
+    rig.take().second->respond(200, {}, "");
+    CHECK(idle.read_response().status() == 200);
+    REQUIRE(busy.send(get("/")));
+    auto exchange = rig.take().second;
+    std::promise<void> ended;
+    auto end = ended.get_future();
+    rig.server->drain([&] { ended.set_value(); });
+    CHECK(idle.read_to_end().empty());
+    const std::string large(32u << 20, 'x');  // more than sockets hold
+    exchange->respond(200, {}, large);
+    CHECK(end.wait_for(milliseconds{0}) == std::future_status::timeout);
+    CHECK(busy.read_response().body == large);
+    busy.close();
+    end.wait();
+    CHECK(rig.server->num_connections() == 0);
+    rig.server->stop(milliseconds{0});
+  }
+
+  TEST_CASE("a server without connections has drained at once") {
+    http_rig rig;
+    std::promise<void> ended;
+    rig.server->drain([&] { ended.set_value(); });
+    ended.get_future().wait();
+  }
+
   TEST_CASE("behind the time that answers have, they are cut off and their owners told") {
     http_rig rig;
     http_client client{rig.port()};
