@@ -75,9 +75,9 @@ TEST_SUITE("runtime.security.peer_table") {
     const socket_pair s;
     const auto c = *table.opened(s.socket(), start);
     CHECK_FALSE(table.bind(c, "node"));  // not verified
-    table.verified(c, "");               // nobody
+    table.verified(c, "", {});               // nobody
     CHECK_FALSE(table.bind(c, "node"));
-    table.verified(c, "alice");
+    table.verified(c, "alice", {});
     CHECK_FALSE(table.principal_of("node"));
     CHECK(table.num_bound() == 0);
     CHECK(table.bind(c, "node"));
@@ -100,8 +100,8 @@ TEST_SUITE("runtime.security.peer_table") {
     const socket_pair s;
     const auto c = *table.opened(s.socket(), start);
     table.closed(c);
-    table.verified(c, "alice");
-    table.verified(77, "alice");
+    table.verified(c, "alice", {});
+    table.verified(77, "alice", {});
     CHECK_FALSE(table.bind(c, "node"));
     CHECK_FALSE(table.bind(77, "node"));
     CHECK(table.num_connections() == 0);
@@ -123,8 +123,8 @@ TEST_SUITE("runtime.security.peer_table") {
       const socket_pair a, b;
       const auto first = *table.opened(a.socket(), start);
       const auto second = *table.opened(b.socket(), start);
-      table.verified(first, "alice");
-      table.verified(second, r.principal);
+      table.verified(first, "alice", {});
+      table.verified(second, r.principal, {});
       REQUIRE(table.bind(first, "node"));
       CHECK_FALSE(table.bind(second, "node"));
       CHECK(table.principal_of("node") == "alice");
@@ -134,7 +134,7 @@ TEST_SUITE("runtime.security.peer_table") {
       CHECK(table.principal_of("node") == "alice");
       table.closed(first);
       const auto third = *table.opened(b.socket(), start);
-      table.verified(third, "alice");
+      table.verified(third, "alice", {});
       CHECK(table.bind(third, "node"));
     }
   }
@@ -154,7 +154,7 @@ TEST_SUITE("runtime.security.peer_table") {
     peer_table table{10};
     for (size_t i = 0; i < std::size(rows); ++i) {
       const auto c = *table.opened(sockets[i].socket(), after(rows[i].opened_at));
-      if (*rows[i].principal != 0) table.verified(c, rows[i].principal);
+      if (*rows[i].principal != 0) table.verified(c, rows[i].principal, {});
       if (*rows[i].node != 0) REQUIRE(table.bind(c, rows[i].node));
     }
     CHECK(table.cut_silent(start) == 0);
@@ -171,7 +171,7 @@ TEST_SUITE("runtime.security.peer_table") {
     const socket_pair a, b;
     for (const auto& [s, name] : {std::pair{&a, "one"}, {&b, "two"}}) {
       const auto c = *table.opened(s->socket(), start);
-      table.verified(c, "alice");
+      table.verified(c, "alice", {});
       REQUIRE(table.bind(c, name));
     }
     table.cut("three");
@@ -198,7 +198,7 @@ TEST_SUITE("runtime.security.peer_table") {
         const auto c = table.opened(sockets[me].socket(), start);
         if (!c) continue;
         const std::string node = "n" + std::to_string(rng() % 5);
-        if (rng() % 8 != 0) table.verified(*c, principal);
+        if (rng() % 8 != 0) table.verified(*c, principal, {});
         if (table.bind(*c, node)) {
           ++num_bound;
           expect(table.principal_of(node) == principal);
