@@ -9,35 +9,47 @@ using progress = tls_stream::progress;
 void tls_socket::begin(caf::io::network::stream_manager* manager) {
   manager_ = manager;
   start(manager);
-  shake_hands();
+  force_empty_write(manager);  // a client speaks first
 }
 
 void tls_socket::handle_event(operation op) {
+  if (phase_ == phase::over) return;
+  if (phase_ == phase::shaking) {
+    if (op == operation::propagate_error) {
+      opened_(failure{ec::io_error, "the connection was cut", ""});
+      return end();
+    }
+    if (!shake_hands()) return;
+  }
   policy p{tls_};
-  if (op != operation::propagate_error && !is_open_ && !shake_hands()) return;
   handle_event_impl(op, p);
 }
 
 /// Returns whether the socket is open now.
 bool tls_socket::shake_hands() {
-  const auto manager = manager_;  // which owns this; whoever hears of a failure may let go of it
   policy p{tls_};
   switch (tls_.handshake()) {
     case progress::wants_read:
       handle_event_impl(operation::write, p);  // nothing to write: takes the socket off that list
       return false;
-    case progress::wants_write: force_empty_write(manager); return false;
+    case progress::wants_write: force_empty_write(manager_); return false;
     case progress::done:
-      manager_ = nullptr;
-      is_open_ = true;
+      phase_ = phase::open;
       if (opened_(tls_.peer())) return true;
       break;
     case progress::closed: opened_(failure{ec::io_error, "the other side hung up", ""}); break;
     case progress::failed: opened_(failure{ec::io_error, tls_.error(), ""}); break;
   }
-  manager_ = nullptr;
-  handle_event_impl(operation::propagate_error, p);
+  end();
   return false;
+}
+
+/// The loop lets go of the socket, and its owner, when the events of this round are handled.
+void tls_socket::end() {
+  phase_ = phase::over;
+  policy p{tls_};
+  handle_event_impl(operation::propagate_error, p);
+  backend().del(operation::write, fd(), this);
 }
 
 tls_socket::rw_state tls_socket::policy::read_some(size_t& result, caf::io::network::native_socket,

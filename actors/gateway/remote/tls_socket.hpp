@@ -21,9 +21,12 @@ public:
              tls_stream tls, std::function<bool(const result<tls_peer>&)> opened)
       : stream(mpx, fd), tls_(std::move(tls)), opened_(std::move(opened)) {}
 
-  /// Begins to listen to the socket and shakes hands.
+  /// Registers the socket, which `manager` owns; hands are shaken when the loop finds it ready. Not
+  /// at once: the broker calls this in the middle of a message, and may not be told meanwhile, by
+  /// another one, that the connection is over. Nor does the loop let go of what is registered and
+  /// removed again in one round.
   void begin(caf::io::network::stream_manager* manager);
-  bool is_open() const { return is_open_; }
+  bool is_open() const { return phase_ == phase::open; }
 
   void handle_event(operation op) override;
 
@@ -39,11 +42,14 @@ private:
   };
 
   bool shake_hands();
+  void end();
+
+  enum class phase { shaking, open, over };
 
   tls_stream tls_;
   std::function<bool(const result<tls_peer>&)> opened_;
-  manager_ptr manager_;  ///< Only while the handshake lasts.
-  bool is_open_ = false;
+  caf::io::network::stream_manager* manager_ = nullptr;
+  phase phase_ = phase::shaking;
 };
 
 }  // namespace llmos
