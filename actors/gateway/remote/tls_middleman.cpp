@@ -24,6 +24,8 @@ namespace net = caf::io::network;
 /// A payload grows as it comes, so that announcing one costs nothing.
 constexpr size_t piece_bytes = 64u << 10;
 constexpr uint32_t max_payload_at_client = 16u << 20;
+/// What waits for a client that reads slowly: no answer is longer.
+constexpr size_t max_backlog_bytes = max_payload_at_client;
 
 /// What one side of a connection admits.
 class link_rules {
@@ -32,6 +34,8 @@ public:
   virtual bool opened(const result<tls_peer>& peer) = 0;
   virtual frame_verdict header(const frame_header& h) = 0;
   virtual frame_verdict payload(const frame_header& h, std::span<const std::byte> bytes) = 0;
+  /// What may wait to be written.
+  virtual size_t max_backlog() const = 0;
 };
 
 class node_side final : public link_rules {
@@ -58,6 +62,7 @@ public:
   frame_verdict payload(const frame_header& h, std::span<const std::byte> bytes) override {
     return filter_.payload(h, bytes);
   }
+  size_t max_backlog() const override { return max_backlog_bytes; }
 
 private:
   frame_rules rules() {
@@ -85,6 +90,7 @@ public:
   frame_verdict payload(const frame_header&, std::span<const std::byte>) override {
     return frame_verdict::pass;
   }
+  size_t max_backlog() const override { return SIZE_MAX; }
 
 private:
   std::shared_ptr<const tls_caller> caller_;
@@ -96,8 +102,8 @@ public:
   tls_scribe(net::default_multiplexer& mpx, net::native_socket fd, tls_stream tls,
              std::unique_ptr<link_rules> rules)
       : scribe(net::conn_hdl_from_socket(fd)),
-        rules_(std::move(rules)),
-        socket_(mpx, fd, std::move(tls), [this](const result<tls_peer>& p) { return opened(p); }) {}
+        socket_(mpx, fd, std::move(tls), [this](const result<tls_peer>& p) { return opened(p); }),
+        rules_(std::move(rules)) {}
 
   /// The frames say how much is to be read; the broker, whose wishes are the same, only when.
   void configure_read(caf::io::receive_policy::config) override {
@@ -109,13 +115,12 @@ public:
 
   std::vector<char>& wr_buf() override { return socket_.is_open() ? socket_.wr_buf() : early_; }
   std::vector<char>& rd_buf() override { return socket_.rd_buf(); }
-  void flush() override {
-    if (socket_.is_open()) socket_.flush(this);
-  }
+  void flush() override;
   void ack_writes(bool enable) override { socket_.ack_writes(enable); }
   void graceful_shutdown() override {
-    socket_.graceful_shutdown();
+    const caf::intrusive_ptr<tls_scribe> self{this};
     detach(&socket_.backend(), false);
+    socket_.finish();
   }
   void add_to_loop() override { socket_.activate(this); }
   void remove_from_loop() override { socket_.passivate(); }
@@ -143,14 +148,16 @@ private:
   bool take_piece(caf::execution_unit* ctx, std::span<const std::byte> bytes);
   bool hand_on(caf::execution_unit* ctx, std::vector<char> bytes);
   bool refuse(caf::execution_unit* ctx);
+  bool end(caf::execution_unit* ctx);
 
-  std::unique_ptr<link_rules> rules_;
   tls_socket socket_;
+  std::unique_ptr<link_rules> rules_;   ///< Ends before the socket does: it tells that it will.
   std::vector<char> early_;             ///< Written before the handshake was done.
   std::optional<frame_header> header_;  ///< Of the frame whose payload is being read.
   std::vector<char> header_bytes_, payload_;
   bool is_dropped_ = false;  ///< That frame is.
   bool is_launched_ = false;
+  bool is_cut_ = false;
 };
 
 bool tls_scribe::opened(const result<tls_peer>& peer) {
@@ -160,8 +167,19 @@ bool tls_scribe::opened(const result<tls_peer>& peer) {
   return true;
 }
 
+/// Answers to one who asks and does not read are not piled up.
+void tls_scribe::flush() {
+  if (!socket_.is_open()) return;
+  socket_.flush(this);
+  if (is_cut_ || socket_.wr_buf().size() <= rules_->max_backlog()) return;
+  spdlog::warn("a connection from {} was cut: it does not read what it asked for", addr());
+  is_cut_ = true;
+  socket_.cut();
+}
+
 bool tls_scribe::consume(caf::execution_unit* ctx, const void* data, size_t n) {
   if (detached()) return false;
+  if (is_cut_) return end(ctx);
   const std::span bytes(static_cast<const std::byte*>(data), n);
   return header_ ? take_piece(ctx, bytes) : take_header(ctx, bytes);
 }
@@ -203,7 +221,12 @@ bool tls_scribe::hand_on(caf::execution_unit* ctx, std::vector<char> bytes) {
 
 bool tls_scribe::refuse(caf::execution_unit* ctx) {
   spdlog::warn("a connection from {} was ended: it sent a frame that is not admitted", addr());
+  return end(ctx);
+}
+
+bool tls_scribe::end(caf::execution_unit* ctx) {
   io_failure(ctx, net::operation::read);
+  socket_.cut();
   return false;
 }
 

@@ -21,16 +21,15 @@ void tls_socket::handle_event(operation op) {
     }
     if (!shake_hands()) return;
   }
-  policy p{tls_};
-  handle_event_impl(op, p);
+  handle_event_impl(op, policy_);
 }
 
 /// Returns whether the socket is open now.
 bool tls_socket::shake_hands() {
-  policy p{tls_};
   switch (tls_.handshake()) {
     case progress::wants_read:
-      handle_event_impl(operation::write, p);  // nothing to write: takes the socket off that list
+      // Of nothing, which takes the socket off the list of those that wait for it.
+      handle_event_impl(operation::write, policy_);
       return false;
     case progress::wants_write: force_empty_write(manager_); return false;
     case progress::done:
@@ -47,27 +46,42 @@ bool tls_socket::shake_hands() {
 /// The loop lets go of the socket, and its owner, when the events of this round are handled.
 void tls_socket::end() {
   phase_ = phase::over;
-  policy p{tls_};
-  handle_event_impl(operation::propagate_error, p);
+  handle_event_impl(operation::propagate_error, policy_);
   backend().del(operation::write, fd(), this);
 }
 
-tls_socket::rw_state tls_socket::policy::read_some(size_t& result, caf::io::network::native_socket,
-                                                   void* to, size_t n) {
+void tls_socket::finish() {
+  is_stuck_ = false;
+  while (is_open() && state_.writing && !is_stuck_) handle_event(operation::write);
+  cut();
+}
+
+/// Both ways: one who has gone and does not read would else keep what waits for him.
+void tls_socket::cut() {
+  caf::io::network::shutdown_both(fd());
+}
+
+tls_socket::rw_state tls_socket::policy::read_some(size_t& result,
+                                                   caf::io::network::native_socket fd, void* to,
+                                                   size_t n) {
   result = 0;
   switch (tls.read(to, n, result)) {
     case progress::done: return rw_state::success;
     case progress::wants_read:
     case progress::wants_write: return rw_state::success;  // of nothing: when it can be read
-    default: return rw_state::failure;
+    default: break;
   }
+  caf::io::network::shutdown_both(fd);  // what waits to be written ends as well
+  return rw_state::failure;
 }
 
 tls_socket::rw_state tls_socket::policy::write_some(size_t& result, caf::io::network::native_socket,
                                                     const void* from, size_t n) {
   result = 0;
   if (n == 0) return rw_state::indeterminate;
-  switch (tls.write(from, n, result)) {
+  const auto made = tls.write(from, n, result);
+  is_stuck = made != progress::done;
+  switch (made) {
     case progress::done:
     case progress::wants_read:
     case progress::wants_write: return rw_state::success;

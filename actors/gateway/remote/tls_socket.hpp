@@ -27,6 +27,10 @@ public:
   /// removed again in one round.
   void begin(caf::io::network::stream_manager* manager);
   bool is_open() const { return phase_ == phase::open; }
+  /// Writes what the other side's socket takes now, and cuts: nothing waits for one who may never
+  /// read.
+  void finish();
+  void cut();
 
   void handle_event(operation op) override;
 
@@ -35,6 +39,7 @@ private:
   /// As CAF's loops call it.
   struct policy {
     tls_stream& tls;
+    bool& is_stuck;
     rw_state read_some(size_t& result, caf::io::network::native_socket, void* to, size_t n);
     rw_state write_some(size_t& result, caf::io::network::native_socket, const void* from,
                         size_t n);
@@ -50,6 +55,8 @@ private:
   std::function<bool(const result<tls_peer>&)> opened_;
   caf::io::network::stream_manager* manager_ = nullptr;
   phase phase_ = phase::shaking;
+  bool is_stuck_ = false;  ///< The last attempt to write did not get all of it out.
+  policy policy_{tls_, is_stuck_};
 };
 
 }  // namespace llmos

@@ -84,6 +84,8 @@ public:
     LLMOS_CHECK(socket_ >= 0);
     ::setsockopt(socket_, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     ::setsockopt(socket_, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+    const int little = 64 << 10;  // before it connects, or it grows by itself
+    ::setsockopt(socket_, SOL_SOCKET, SO_RCVBUF, &little, sizeof little);
     sockaddr_in to{};
     to.sin_family = AF_INET;
     to.sin_port = htons(port);
@@ -253,6 +255,49 @@ TEST_CASE_FIXTURE(fixture, "strangers who speak before they are listened to leav
   CHECK(comes_true([&] { return peers->num_connections() == 0; }));
   intruder alice(port);  // and there is room for those who may
   CHECK(alice.shake_hands(context_of("alice")));
+}
+
+TEST_CASE_FIXTURE(fixture, "who asks and reads no answers is cut before they pile up") {
+  start();
+  intruder alice(port);
+  REQUIRE(alice.shake_hands(context_of("alice")));
+  const auto node = test::node_bytes(7, 'A');
+  REQUIRE(alice.introduce(node));
+  std::string own;
+  on_sockets_thread([&] { own = node_bytes(*system); });
+  std::string questions;  // each is answered that there is no such actor
+  for (int i = 0; i < 1000; ++i) {
+    questions += test::frame_bytes({4, 0, 0, 0, 0, 1'000'000}, node + own);
+  }
+  size_t sent = 0;
+  while (sent < 64u << 20 && alice.send(questions)) sent += questions.size();
+  CHECK(sent < 64u << 20);
+  CHECK(comes_true([&] { return peers->num_connections() == 0; }));
+}
+
+TEST_CASE_FIXTURE(fixture, "who reads nothing holds no connection, and does not hold up the end") {
+  config.set("middleman.heartbeat-interval", caf::timespan(20ms));
+  config.set("middleman.connection-timeout", caf::timespan(200ms));
+  start();
+  intruder alice(port);
+  REQUIRE(alice.shake_hands(context_of("alice")));
+  const auto node = test::node_bytes(7, 'A');
+  REQUIRE(alice.introduce(node));
+  REQUIRE(comes_true([&] { return peers->num_bound() == 1; }));
+  // More than the sockets hold, so that some waits in the node.
+  on_sockets_thread([&] {
+    auto& b = broker();
+    for (auto& [handle, context] : b.ctx) {
+      b.wr_buf(handle).insert(b.wr_buf(handle).end(), 12u << 20, 'x');
+      b.flush(handle);
+    }
+  });
+  SUBCASE("its silence is noticed") {
+    CHECK(comes_true([&] { return peers->num_connections() == 0; }));
+  }
+  SUBCASE("the node is stopped") {}
+  stop();
+  CHECK(peers->num_connections() == 0);
 }
 
 TEST_SUITE_END();
