@@ -11,7 +11,7 @@ namespace {
 
 enum operation : uint8_t {
   server_handshake = 0,
-  client_handshake = 1,
+  client_handshake = frame_header::client_handshake,
   direct_message = 2,
   routed_message = 3,
   monitor_message = 4,

@@ -23,6 +23,7 @@ enum class frame_verdict : uint8_t {
 /// A frame's first 32 bytes.
 struct frame_header {
   static constexpr size_t size_bytes = 32;
+  static constexpr uint8_t client_handshake = 1;  ///< An operation: the other node's id.
 
   uint8_t operation = 0, flags = 0;
   uint32_t payload_bytes = 0;

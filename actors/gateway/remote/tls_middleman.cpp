@@ -1,8 +1,11 @@
 #include "actors/gateway/remote/tls_middleman.hpp"
 
+#include <fcntl.h>
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <caf/binary_deserializer.hpp>
 #include <caf/binary_serializer.hpp>
 #include <caf/detail/socket_guard.hpp>
 #include <caf/io/basp_broker.hpp>
@@ -10,6 +13,7 @@
 #include <caf/io/middleman_actor_impl.hpp>
 #include <caf/io/network/doorman_impl.hpp>
 #include <caf/scoped_execution_unit.hpp>
+#include <caf/send.hpp>
 #include <optional>
 #include <vector>
 
@@ -146,6 +150,7 @@ private:
   bool opened(const result<tls_peer>& peer);
   bool take_header(caf::execution_unit* ctx, std::span<const std::byte> bytes);
   bool take_piece(caf::execution_unit* ctx, std::span<const std::byte> bytes);
+  bool introduce(caf::execution_unit* ctx, std::vector<char> node_bytes);
   bool hand_on(caf::execution_unit* ctx, std::vector<char> bytes);
   bool refuse(caf::execution_unit* ctx);
   bool end(caf::execution_unit* ctx);
@@ -157,6 +162,7 @@ private:
   std::vector<char> header_bytes_, payload_;
   bool is_dropped_ = false;  ///< That frame is.
   bool is_launched_ = false;
+  bool is_introduced_ = false;
   bool is_cut_ = false;
 };
 
@@ -207,10 +213,34 @@ bool tls_scribe::take_piece(caf::execution_unit* ctx, std::span<const std::byte>
   const auto verdict = is_dropped_ ? frame_verdict::drop
                                    : rules_->payload(*header_, std::as_bytes(std::span(payload_)));
   if (verdict == frame_verdict::refuse) return refuse(ctx);
+  const bool is_first =
+      header_->operation == frame_header::client_handshake && !std::exchange(is_introduced_, true);
   std::vector<char> whole = std::move(payload_);
   await_header();
   if (verdict == frame_verdict::drop) return true;
+  if (is_first) return introduce(ctx, std::move(whole));
   return hand_on(ctx, header_bytes_) && hand_on(ctx, std::move(whole));
+}
+
+/// CAF forgets a node only when all that came before its end was read. Until then it would take
+/// this connection for another way to that one, and pass on what is meant for it.
+bool tls_scribe::introduce(caf::execution_unit* ctx, std::vector<char> node_bytes) {
+  caf::node_id node;
+  caf::binary_deserializer source{ctx, node_bytes};
+  auto& basp = static_cast<caf::io::basp_broker&>(*parent());
+  if (source(node) || basp.instance.tbl().lookup_direct(node)) {
+    spdlog::info("a client has to come again: its node's last connection is not forgotten yet");
+    return end(ctx);
+  }
+  const caf::strong_actor_ptr keeps{basp.ctrl()};
+  const bool goes_on = hand_on(ctx, header_bytes_) && hand_on(ctx, std::move(node_bytes));
+  // CAF spawns an actor that asks the node for its actors, and keeps it for good, for each node
+  // that ever was. What it would be told is not let through.
+  if (const auto it = basp.spawn_servers.find(node); it != basp.spawn_servers.end()) {
+    caf::anon_send_exit(it->second, caf::exit_reason::kill);
+    basp.spawn_servers.erase(it);
+  }
+  return goes_on;
 }
 
 /// To the broker, which takes what rd_buf() holds.
@@ -239,7 +269,8 @@ public:
   bool new_connection() override {
     if (detached()) return false;
     auto& mpx = acceptor_.backend();
-    const auto fd = acceptor_.accepted_socket();
+    const auto fd = renumbered(acceptor_.accepted_socket());
+    if (fd < 0) return true;
     caf::detail::socket_guard guard{fd};
     net::nonblocking(fd, true);
     const auto number = door_->peers->opened(fd, peer_table::clock::now());
@@ -256,6 +287,18 @@ public:
   }
 
 private:
+  /// CAF knows connections by their descriptors, and one for some time after its end, when its
+  /// number is free again: who got it would be taken for the one before. Another one then.
+  int renumbered(int fd) {
+    const auto& known = static_cast<caf::io::basp_broker&>(*parent()).ctx;
+    while (fd >= 0 && known.count(net::conn_hdl_from_socket(fd)) != 0) {
+      const int next = ::fcntl(fd, F_DUPFD_CLOEXEC, fd + 1);
+      ::close(fd);
+      fd = next;
+    }
+    return fd;
+  }
+
   std::shared_ptr<const tls_door> door_;
 };
 

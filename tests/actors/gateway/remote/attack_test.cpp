@@ -148,6 +148,7 @@ struct fixture {
   identity_paths paths{identity};
   std::shared_ptr<peer_table> peers = std::make_shared<peer_table>(max_connections);
   std::atomic<int> num_reached = 0;
+  std::vector<std::string> senders;  ///< Whose node, of all that reached it; read when it rests.
 
   system_config config;
   std::optional<caf::actor_system> system;
@@ -164,9 +165,14 @@ struct fixture {
 
   void start() {
     system.emplace(config);
-    receiver = system->spawn([this](caf::event_based_actor*) -> caf::behavior {
-      return {[this](caf::atom_value, const std::string&) { ++num_reached; },
-              [this](caf::atom_value, const slow_message&) { ++num_reached; }};
+    receiver = system->spawn([this](caf::event_based_actor* self) -> caf::behavior {
+      const auto reached = [this, self] {
+        const auto from = self->current_sender();
+        senders.push_back(from == nullptr ? "nobody" : caf::to_string(from->node()));
+        ++num_reached;
+      };
+      return {[reached](caf::atom_value, const std::string&) { reached(); },
+              [reached](caf::atom_value, const slow_message&) { reached(); }};
     });
     auto door = std::make_shared<tls_door>(tls_door{
         tls_context::for_server({paths.node_certificate, paths.node_key, paths.ca_certificate})
@@ -298,6 +304,62 @@ TEST_CASE_FIXTURE(fixture, "who reads nothing holds no connection, and does not 
   SUBCASE("the node is stopped") {}
   stop();
   CHECK(peers->num_connections() == 0);
+}
+
+TEST_CASE_FIXTURE(fixture, "nodes that come and go leave no actors behind") {
+  start();
+  const auto context = context_of("alice");
+  for (uint32_t i = 1; i <= 20; ++i) {
+    intruder alice(port);
+    REQUIRE(alice.shake_hands(context));
+    REQUIRE(alice.introduce(test::node_bytes(i, 'A')));
+    REQUIRE(alice.send(text_message()));
+    REQUIRE(comes_true([&] { return num_reached == static_cast<int>(i); }));
+    alice.hang_up();
+    REQUIRE(comes_true([&] { return peers->num_connections() == 0; }));
+  }
+  size_t left = 1;
+  on_sockets_thread([&] { left = broker().spawn_servers.size(); });
+  CHECK(left == 0);
+}
+
+TEST_CASE_FIXTURE(fixture, "nobody is taken for a node that has left while CAF still knows it") {
+  start();
+  const auto node = test::node_bytes(7, 'A'), other_node = test::node_bytes(8, 'B');
+  const auto name = [](const std::string& bytes) { return node_text(test::as_bytes(bytes)); };
+  slow_message::may_go_on = slow_message::is_being_read = false;
+  intruder bob(port), alice(port);
+  REQUIRE(bob.shake_hands(context_of("bob")));
+  REQUIRE(alice.shake_hands(context_of("alice")));
+  REQUIRE(alice.introduce(node));
+  // While this is read CAF keeps the node in its tables, although the connection is over.
+  REQUIRE(alice.send(message("@<>+@atom+slow_message", test::number(1, 8) + test::text_bytes(""))));
+  REQUIRE(comes_true([] { return slow_message::is_being_read.load(); }));
+  alice.hang_up();
+  REQUIRE(comes_true([&] { return peers->num_connections() == 1; }));
+  std::optional<intruder> next;
+  SUBCASE("nor let in by its id") {
+    CHECK(bob.introduce(node));
+    CHECK(bob.is_cut());
+  }
+  SUBCASE("nor taken for it by its descriptor") {
+    next.emplace(port);  // is given the number that was free
+    REQUIRE(next->shake_hands(context_of("bob")));
+    CHECK(next->introduce(other_node));
+    CHECK(next->send(text_message()));
+    CHECK(comes_true([&] { return peers->num_bound() == 1; }));
+  }
+  slow_message::may_go_on = true;
+  std::vector<std::string> want{name(node)};
+  if (next) want.push_back(name(other_node));
+  CHECK(comes_true([&] { return num_reached == static_cast<int>(want.size()); }));
+  intruder again(port);  // and now it may
+  REQUIRE(again.shake_hands(context_of("bob")));
+  REQUIRE(again.introduce(node));
+  REQUIRE(again.send(text_message()));
+  want.push_back(name(node));
+  CHECK(comes_true([&] { return num_reached == static_cast<int>(want.size()); }));
+  CHECK(senders == want);
 }
 
 TEST_SUITE_END();
