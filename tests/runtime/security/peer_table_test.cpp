@@ -75,7 +75,7 @@ TEST_SUITE("runtime.security.peer_table") {
     const socket_pair s;
     const auto c = *table.opened(s.socket(), start);
     CHECK_FALSE(table.bind(c, "node"));  // not verified
-    table.verified(c, "", {});               // nobody
+    table.verified(c, "", {});           // nobody
     CHECK_FALSE(table.bind(c, "node"));
     table.verified(c, "alice", {});
     CHECK_FALSE(table.principal_of("node"));

@@ -210,7 +210,7 @@ TEST_CASE_FIXTURE(fixture, "another configuration cuts off those who may no long
   });
   REQUIRE(c->models().ok());  // by now it is told
   auto next = config;
-  next.sampling.temperature = -1;
+  next.engine.step_tokens = 1;  // fewer than engine.max_running
   CHECK(aut->reload(next).error().code == ec::invalid_argument);
   next = config;
   next.remote.clients = {"bob"};
