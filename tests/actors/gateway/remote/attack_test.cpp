@@ -337,6 +337,7 @@ TEST_CASE_FIXTURE(fixture, "nobody is taken for a node that has left while CAF s
   REQUIRE(comes_true([] { return slow_message::is_being_read.load(); }));
   alice.hang_up();
   REQUIRE(comes_true([&] { return peers->num_connections() == 1; }));
+  on_sockets_thread([] {});  // and its descriptor is closed
   std::optional<intruder> next;
   SUBCASE("nor let in by its id") {
     CHECK(bob.introduce(node));
