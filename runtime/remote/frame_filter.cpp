@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "runtime/remote/byte_reader.hpp"
+#include "runtime/remote/wire_reader.hpp"
 
 namespace llmos {
 
@@ -33,7 +33,7 @@ std::string_view as_text(std::span<const std::byte> bytes) {
 }
 
 /// The types in a message, as CAF spells them; empty when it does not begin as one does.
-std::string_view types_of(byte_reader& in) {
+std::string_view types_of(wire_reader& in) {
   const auto number = in.number(2);  // of a type that has one: a list of types has none
   const auto types = in.text();
   return number == 0 && types.starts_with("@<>") ? types : std::string_view{};
@@ -48,7 +48,7 @@ bool has_system_type(std::string_view types) {
 }
 
 /// An error that says nothing, or only texts: nothing that would make CAF look types up.
-bool is_plain_error(byte_reader& in) {
+bool is_plain_error(wire_reader& in) {
   in.number(1);  // code
   in.number(8);  // category
   std::string_view types = types_of(in);
@@ -61,7 +61,7 @@ bool is_plain_error(byte_reader& in) {
 }  // namespace
 
 frame_header frame_header::parse(std::span<const std::byte, size_bytes> bytes) {
-  byte_reader in(bytes);
+  wire_reader in(bytes);
   frame_header h;
   h.operation = static_cast<uint8_t>(in.number(1));
   in.number(2);  // padding
@@ -74,7 +74,7 @@ frame_header frame_header::parse(std::span<const std::byte, size_bytes> bytes) {
 }
 
 std::string node_text(std::span<const std::byte> bytes) {
-  byte_reader in(bytes);
+  wire_reader in(bytes);
   const bool is_process = in.number(8) == process_class;
   const auto process = in.number(4);
   const auto host = in.take(host_bytes);
@@ -148,7 +148,7 @@ frame_verdict frame_filter::handshake(std::span<const std::byte> bytes) {
 }
 
 frame_verdict frame_filter::message(const frame_header& h, std::span<const std::byte> bytes) {
-  byte_reader in(bytes);
+  wire_reader in(bytes);
   if (in.size() != 0) return frame_verdict::refuse;  // actors that it came through
   const std::string_view types = types_of(in);
   if (types.empty() || has_system_type(types)) return frame_verdict::refuse;
@@ -166,7 +166,7 @@ bool frame_filter::is_between_us(std::span<const std::byte> nodes) const {
 }
 
 frame_verdict frame_filter::down(const frame_header& h, std::span<const std::byte> bytes) {
-  byte_reader error(bytes.subspan(2 * node_bytes));
+  wire_reader error(bytes.subspan(2 * node_bytes));
   if (!is_between_us(bytes) || !is_plain_error(error)) return frame_verdict::refuse;
   senders_.erase(h.source_actor);
   return frame_verdict::pass;

@@ -1,4 +1,4 @@
-#include "runtime/remote/byte_reader.hpp"
+#include "runtime/remote/wire_reader.hpp"
 
 #include <doctest/doctest.h>
 
@@ -11,10 +11,10 @@
 using namespace llmos;
 using namespace std::string_literals;
 
-TEST_SUITE("runtime.remote.byte_reader") {
+TEST_SUITE("runtime.remote.wire_reader") {
   TEST_CASE("numbers come with their most significant byte first") {
     const std::string bytes = "\x01\x02\x03\x04\x05\x06\x07\x08\xff\xfe"s;
-    byte_reader in(test::as_bytes(bytes));
+    wire_reader in(test::as_bytes(bytes));
     CHECK(in.number(1) == 0x01);
     CHECK(in.number(2) == 0x0203);
     CHECK(in.number(0) == 0);
@@ -49,7 +49,7 @@ TEST_SUITE("runtime.remote.byte_reader") {
     };
     for (const row& r : rows) {
       CAPTURE(r.name);
-      byte_reader in(test::as_bytes(r.bytes));
+      wire_reader in(test::as_bytes(r.bytes));
       CHECK(in.size() == r.want);
       CHECK(in.ok() == r.is_ok);
       CHECK(in.ended() == (r.is_ok && r.left == 0));
@@ -64,25 +64,25 @@ TEST_SUITE("runtime.remote.byte_reader") {
                                     "\xff\xff\xff\xff\x0f"
                                     "abcd",
                                     "\x80"}) {
-      byte_reader in(test::as_bytes(bytes));
+      wire_reader in(test::as_bytes(bytes));
       CHECK(in.text().empty());
       CHECK_FALSE(in.ok());
       CHECK_FALSE(in.ended());
     }
-    byte_reader fits(
+    wire_reader fits(
         test::as_bytes("\x04"
                        "abcd"));
     CHECK(fits.text() == "abcd");
     CHECK(fits.ended());
     const std::string none = "\x00"s;
-    byte_reader empty(test::as_bytes(none));
+    wire_reader empty(test::as_bytes(none));
     CHECK(empty.text().empty());
     CHECK(empty.ended());
   }
 
   TEST_CASE("after a read past the end nothing is read any more") {
     const std::string bytes = "\x11\x22\x33"s;
-    byte_reader in(test::as_bytes(bytes));
+    wire_reader in(test::as_bytes(bytes));
     CHECK(in.number(4) == 0);  // not the three that are there
     CHECK_FALSE(in.ok());
     CHECK(in.number(1) == 0);
@@ -104,14 +104,14 @@ TEST_SUITE("runtime.remote.byte_reader") {
       const std::string bytes =
           test::number(x, 8) + test::size_bytes(n) + test::text_bytes(text) + test::number(x, 3);
       const auto read = [&](std::string_view some) {
-        byte_reader in(test::as_bytes(some));
+        wire_reader in(test::as_bytes(some));
         const bool same = in.number(8) == x && in.size() == n && in.text() == text &&
                           in.number(3) == (x & 0xffffff);
         return same && in.ended();
       };
       REQUIRE(read(bytes));
       const size_t cut = rng() % bytes.size();
-      byte_reader in(test::as_bytes(std::string_view(bytes).substr(0, cut)));
+      wire_reader in(test::as_bytes(std::string_view(bytes).substr(0, cut)));
       in.number(8), in.size(), in.text(), in.number(3);
       REQUIRE_FALSE(in.ok());
     }

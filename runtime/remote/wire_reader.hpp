@@ -10,9 +10,9 @@ namespace llmos {
 /// Reads what CAF 0.17 writes: numbers with the most significant byte first, sizes in groups of
 /// seven bits with the least significant first. After a read past the end ok() is false and all
 /// that is read is 0 or empty.
-class byte_reader {
+class wire_reader {
 public:
-  explicit byte_reader(std::span<const std::byte> bytes) : bytes_(bytes) {}
+  explicit wire_reader(std::span<const std::byte> bytes) : bytes_(bytes) {}
 
   bool ok() const { return is_ok_; }
   /// Nothing failed, and nothing is left.
