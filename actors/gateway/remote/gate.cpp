@@ -74,7 +74,10 @@ caf::result<wire::welcome> gate_state::hello(const wire::hello& x) {
 result<gate_state::connection*> gate_state::sender() {
   const auto from = self->current_sender();
   const auto it = from == nullptr ? connections_.end() : connections_.find(from->node());
-  if (it != connections_.end()) return &it->second;
+  // A node's id is its own choice: who has it now need not be who said hello.
+  const bool is_known =
+      it != connections_.end() && args_.principal_of(it->first) == it->second.principal;
+  if (is_known) return &it->second;
   return failure{ec::invalid_argument, "the first message of a connection is hello", "say hello"};
 }
 

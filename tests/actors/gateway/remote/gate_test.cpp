@@ -359,6 +359,21 @@ TEST_CASE_FIXTURE(fixture, "only operators see and change what is not theirs") {
   CHECK(say<wire::model>(x, atom::load_v, wire::model_name{"tiny"})->state == "loaded");
 }
 
+TEST_CASE_FIXTURE(fixture, "who has a node's id after another says hello, and is nobody else") {
+  who = "op";
+  auto& x = come();
+  const auto load = [&] { return say<wire::model>(x, atom::load_v, wire::model_name{"tiny"}); };
+  CHECK(load().ok());
+  for (const char* other : {"bob", ""}) {
+    who = other;
+    CHECK(load().error().text == "the first message of a connection is hello");
+    CHECK(say<wire::accepted>(x, atom::submit_v, ask("t", 5)).error().code == ec::invalid_argument);
+  }
+  who = "bob";
+  REQUIRE(say<wire::welcome>(x, atom::hello_v, wire::hello{}).ok());
+  CHECK(load().error().text == "bob may not do that here");
+}
+
 TEST_CASE_FIXTURE(fixture, "a gate goes on with the next kernel") {
   auto& x = come();
   const auto old = kernel();
