@@ -3,10 +3,12 @@
 
 Usage: serve_test.py LLMOS MAKE_TINY_MODEL EXAMPLE_MODULE
 """
+import json
 import os
 import pathlib
 import signal
 import socket
+import ssl
 import stat
 import sys
 import threading
@@ -15,13 +17,27 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tools"))
 import script_test  # noqa: E402
 from cli_test import Case, TIMEOUT_S  # noqa: E402
-from serving import HOST, ServeCase, read_all, wait_until  # noqa: E402
+from serving import HOST, ServeCase, read_all, statuses_of, text_of, wait_until  # noqa: E402
 
 FILES = ["ca.crt", "ca.key", "node.crt", "node.key", "client-client.crt", "client-client.key",
          "api_keys"]
+CONTEXT = 4096  # of the tiny model
 KEY = r"^sk-llmos-[A-Za-z0-9_-]{43}$"
 # As many tokens as an answer of the tiny model can have, sixteen times: seconds of work.
 LONG = {"max_tokens": 4000, "n": 16, "ignore_eos": True}
+
+
+def token(letter):
+    """Its id in the tiny model, which has one for each byte."""
+    return ord(letter) + 3
+
+
+def only(letters):
+    """A bias that leaves the model nothing but these, so that its texts can be read."""
+    return {str(token(x)): 100 for x in letters}
+
+
+LETTERS = {"logit_bias": only("abcdefgh"), "temperature": 2, "top_k": 0, "top_p": 1, "min_p": 0}
 
 
 class Init(Case):
@@ -245,6 +261,275 @@ class Stop(ServeCase):
         self.assertEqual(node.get("/readyz").status, 200)
         node.signal(signal.SIGINT)
         self.assertEqual(node.wait(), 0)
+
+
+class Models(ServeCase):
+    def test_the_models_of_the_folder_are_listed(self):
+        node = self.serve()
+        listed = node.get("/v1/models").json()
+        self.assertEqual(listed["object"], "list")
+        self.assertEqual([x["id"] for x in listed["data"]], ["tiny"])
+        one = node.get("/v1/models/tiny")
+        self.assertEqual(one.headers["Content-Type"], "application/json")
+        self.assertEqual({**one.json(), "created": 0},
+                         {"id": "tiny", "object": "model", "created": 0, "owned_by": "llmos"})
+
+    def test_a_model_that_is_not_there_is_named(self):
+        node = self.serve()
+        for answer in (node.get("/v1/models/nope"), node.chat(model="nope"),
+                       node.complete(model="nope"),
+                       node.post("/tokenize", {"prompt": "x", "model": "nope"})):
+            self.assertEqual(answer.status, 404)
+            self.assertEqual(answer.error["code"], "model_not_found")
+            self.assertIn("nope", answer.error["message"])
+
+    def test_a_name_may_be_written_with_percent_signs(self):
+        os.link(self.tiny, self.models / "a b.gguf")
+        self.addCleanup((self.models / "a b.gguf").unlink)
+        node = self.serve()
+        self.assertEqual(node.get("/v1/models/a%20b").json()["id"], "a b")
+        self.assertEqual(node.get("/v1/models/a%2").status, 404)
+
+
+class Completions(ServeCase):
+    def setUp(self):
+        super().setUp()
+        self.node = self.serve()
+
+    def test_an_answer_has_all_that_clients_look_for(self):
+        answer = self.node.chat(max_tokens=5, ignore_eos=True)
+        body = answer.json()
+        self.assertRegex(body["id"], r"^chatcmpl-[0-9a-f]{32}$")
+        self.assertEqual(answer.headers["X-Request-Id"], body["id"])
+        self.assertEqual(list(body), ["id", "object", "created", "model", "choices", "usage"])
+        self.assertEqual((body["object"], body["model"]), ("chat.completion", "tiny"))
+        choice = body["choices"][0]
+        self.assertEqual((choice["index"], choice["finish_reason"]), (0, "length"))
+        self.assertEqual(choice["message"]["role"], "assistant")
+        self.assertEqual(body["usage"]["completion_tokens"], 5)
+        self.assertEqual(body["usage"]["total_tokens"], body["usage"]["prompt_tokens"] + 5)
+        body = self.node.complete(max_tokens=5, ignore_eos=True).json()
+        self.assertRegex(body["id"], r"^cmpl-[0-9a-f]{32}$")
+        self.assertEqual(body["object"], "text_completion")
+        self.assertEqual(list(body["choices"][0]), ["index", "text", "logprobs", "finish_reason"])
+        self.assertEqual(body["usage"]["prompt_tokens"], 2)
+
+    def test_a_seed_repeats_the_answer(self):
+        how = {**LETTERS, "max_tokens": 30}
+        for ask in (self.node.chat, self.node.complete):
+            first = ask(**how, seed=7).text
+            self.assertRegex(first, r"^[a-h]{30}$")
+            self.assertEqual(ask(**how, seed=7).text, first)
+            self.assertNotEqual(ask(**how, seed=8).text, first)
+            self.assertEqual(ask(**how, seed=2**64 - 1).text, ask(**how, seed=2**64 - 1).text)
+
+    def test_the_answer_is_that_of_the_command_line(self):
+        for ask, arguments in ((self.node.chat, []), (self.node.complete, ["--raw"])):
+            with self.subTest(arguments):
+                run = json.loads(self.ok(
+                    "run", *arguments, "--json", "--seed", 7, "--temperature", 1.5, "--top-k", 90,
+                    "--top-p", 0.9, "--min-p", 0.01, "--repetition-penalty", 1.2, "-n", 40,
+                    "hi").stdout)
+                body = ask(seed=7, temperature=1.5, top_k=90, top_p=0.9, min_p=0.01,
+                           repetition_penalty=1.2, max_tokens=40).json()
+                self.assertEqual(text_of(body["choices"][0]), run["text"])
+                self.assertEqual(body["choices"][0]["finish_reason"], run["finish_reason"])
+                for name in ("prompt_tokens", "completion_tokens", "total_tokens"):
+                    self.assertEqual(body["usage"][name], run["usage"][name])
+
+    def test_where_a_request_says_nothing_the_configuration_holds(self):
+        node = self.serve(*self.set(sampling_max_tokens=3, sampling_temperature=0,
+                                    sampling_ignore_eos=True))
+        body = node.chat().json()
+        self.assertEqual(body["usage"]["completion_tokens"], 3)
+        self.assertEqual(node.chat(seed=1).text, node.chat(seed=2).text)
+
+    def test_a_default_length_shrinks_to_the_context_and_an_asked_one_is_refused(self):
+        node = self.serve(*self.set(engine_context=64))
+        self.assertEqual(node.complete(ignore_eos=True).json()["usage"]["completion_tokens"], 62)
+        refused = node.complete(max_tokens=63)
+        self.assertEqual((refused.status, refused.error["code"]), (400, "context_length_exceeded"))
+        self.assertIn("2 prompt tokens + 63 max_tokens exceed the context of 64",
+                      refused.error["message"])
+        self.assertEqual(node.complete(max_tokens=62, ignore_eos=True).status, 200)
+        for where in (node.complete, node.chat):
+            refused = where("x" * 100)
+            self.assertEqual((refused.status, refused.error["code"]),
+                             (400, "context_length_exceeded"))
+
+    def test_n_asks_for_several_each_with_a_seed_of_its_own(self):
+        how = {**LETTERS, "max_tokens": 20}
+        body = self.node.chat(**how, n=3, seed=5).json()
+        self.assertEqual([c["index"] for c in body["choices"]], [0, 1, 2])
+        self.assertEqual([text_of(c) for c in body["choices"]],
+                         [self.node.chat(**how, seed=s).text for s in (5, 6, 7)])
+        self.assertEqual(body["usage"]["completion_tokens"], 60)
+        self.assertEqual(body["usage"]["prompt_tokens"],
+                         self.node.chat(max_tokens=1).json()["usage"]["prompt_tokens"])
+
+    def test_several_prompts_are_answered_in_their_order(self):
+        how = {**LETTERS, "max_tokens": 20, "seed": 3}
+        body = self.node.complete(["hi", "you"], **how, n=2).json()
+        self.assertEqual([c["index"] for c in body["choices"]], [0, 1, 2, 3])
+        self.assertEqual(
+            [text_of(c) for c in body["choices"]],
+            [self.node.complete(p, **{**how, "seed": s}).text for p in ("hi", "you")
+             for s in (3, 4)])
+        self.assertEqual(body["usage"]["prompt_tokens"], 5)
+        too_many = self.node.complete(["x"] * 9, n=16)
+        self.assertEqual((too_many.status, too_many.error["param"]), (400, "prompt"))
+
+    def test_a_stop_ends_the_text_before_itself(self):
+        how = {**LETTERS, "max_tokens": 60, "seed": 11}
+        text = self.node.complete(**how).text
+        for stop in (text[20:23], ["never", text[30:34], text[20:23]]):
+            body = self.node.complete(**how, stop=stop).json()
+            cut = text.index(stop if isinstance(stop, str) else stop[2])
+            self.assertEqual(body["choices"][0]["text"], text[:cut])
+            self.assertEqual(body["choices"][0]["finish_reason"], "stop")
+            self.assertEqual(body["usage"]["completion_tokens"], cut + 3)
+            streamed = "".join(text_of(e["choices"][0])
+                               for e in self.node.stream_completion(**how, stop=stop))
+            self.assertEqual(streamed, text[:cut])
+        body = self.node.complete(**how, stop_token_ids=[token(text[5])]).json()
+        self.assertEqual(body["choices"][0]["text"], text[:text.index(text[5])])
+
+    def test_a_bias_forces_a_token_and_forbids_one(self):
+        self.assertEqual(self.node.chat(logit_bias=only("Q"), max_tokens=6).text, "QQQQQQ")
+        how = {"temperature": 0, "max_tokens": 8}
+        self.assertEqual(self.node.complete(logit_bias=only("AZ"), **how).text.strip("AZ"), "")
+        likeliest = self.node.complete(logit_bias=only("AZ"), **how).text[0]
+        bias = {**only("AZ"), str(token(likeliest)): -100}
+        other = {"A": "Z", "Z": "A"}[likeliest]
+        self.assertEqual(self.node.complete(logit_bias=bias, **how).text, other * 8)
+
+    def test_log_probabilities_of_a_chat(self):
+        asked = {**LETTERS, "max_tokens": 6, "seed": 1, "logprobs": True, "top_logprobs": 3}
+        choice = self.node.chat(**asked).json()["choices"][0]
+        content = choice["logprobs"]["content"]
+        self.assertEqual("".join(x["token"] for x in content), text_of(choice))
+        for x in content:
+            self.assertEqual(x["bytes"], list(x["token"].encode()))
+            self.assertLessEqual(x["logprob"], 0)
+            tops = [t["logprob"] for t in x["top_logprobs"]]
+            self.assertEqual(tops, sorted(tops, reverse=True))
+            self.assertEqual(len(tops), 3)
+        streamed = []
+        for event in self.node.stream_chat(**asked):
+            streamed += (event["choices"][0]["logprobs"] or {}).get("content", [])
+        self.assertEqual(streamed, content)
+        self.assertIsNone(self.node.chat(max_tokens=1).json()["choices"][0]["logprobs"])
+
+    def test_log_probabilities_of_a_text(self):
+        asked = {**LETTERS, "max_tokens": 6, "seed": 1, "logprobs": 2}
+        choice = self.node.complete(**asked).json()["choices"][0]
+        logprobs = choice["logprobs"]
+        self.assertEqual("".join(logprobs["tokens"]), choice["text"])
+        self.assertEqual(logprobs["text_offset"], list(range(6)))
+        for word, value, top in zip(*(logprobs[k] for k in ("tokens", "token_logprobs",
+                                                            "top_logprobs"))):
+            self.assertEqual(top[word], value)
+            self.assertIn(len(top), (2, 3))
+        streamed = {name: [] for name in logprobs}
+        for event in self.node.stream_completion(**asked):
+            for name, values in (event["choices"][0]["logprobs"] or {}).items():
+                streamed[name] += values
+        self.assertEqual(streamed, logprobs)
+
+    def test_broken_characters_do_no_harm(self):
+        bias = {str(0x80 + 3): 100, str(0xe2 + 3): 100}
+        body = self.node.complete(logit_bias=bias, max_tokens=20, temperature=2, logprobs=0).json()
+        self.assertRegex("".join(body["choices"][0]["logprobs"]["tokens"]),
+                         r"^(bytes:\\x(80|e2))+$")
+        self.assertEqual(self.node.complete("\U0001f600\u00e9", max_tokens=1).json()["usage"]
+                         ["prompt_tokens"], 6)
+
+
+class Streams(ServeCase):
+    def setUp(self):
+        super().setUp()
+        self.node = self.serve()
+
+    def test_a_chat_comes_role_first_and_usage_last(self):
+        how = {**LETTERS, "max_tokens": 12, "seed": 2}
+        stream = self.node.stream_chat(**how, stream_options={"include_usage": True})
+        self.assertEqual(stream.headers["Content-Type"], "text/event-stream")
+        self.assertEqual(stream.headers["Cache-Control"], "no-cache")
+        events = list(stream)
+        self.assertEqual({e["id"] for e in events}, {stream.headers["X-Request-Id"]})
+        self.assertEqual({e["object"] for e in events}, {"chat.completion.chunk"})
+        self.assertEqual({e["created"] for e in events}, {events[0]["created"]})
+        self.assertEqual(events[0]["choices"][0]["delta"], {"role": "assistant", "content": ""})
+        deltas = [e["choices"][0]["delta"] for e in events[1:-2]]
+        whole = self.node.chat(**how).json()
+        self.assertEqual("".join(d["content"] for d in deltas), text_of(whole["choices"][0]))
+        last, usage = events[-2:]
+        self.assertEqual(last["choices"][0]["delta"], {})
+        self.assertEqual(last["choices"][0]["finish_reason"], "length")
+        self.assertEqual([e["choices"][0]["finish_reason"] for e in events[:-2]],
+                         [None] * (len(events) - 2))
+        self.assertEqual([e["usage"] for e in events[:-1]], [None] * (len(events) - 1))
+        self.assertEqual(usage["choices"], [])
+        for name in ("prompt_tokens", "completion_tokens", "total_tokens"):
+            self.assertEqual(usage["usage"][name], whole["usage"][name])
+
+    def test_a_text_comes_without_a_role(self):
+        how = {**LETTERS, "max_tokens": 12, "seed": 2}
+        events = list(self.node.stream_completion(**how))
+        self.assertEqual({e["object"] for e in events}, {"text_completion"})
+        self.assertEqual("".join(e["choices"][0]["text"] for e in events),
+                         self.node.complete(**how).text)
+        self.assertNotIn("usage", events[0])
+
+    def test_choices_come_mixed_and_each_is_whole(self):
+        how = {**LETTERS, "max_tokens": 30, "seed": 2, "n": 4}
+        texts, reasons = [""] * 4, []
+        for event in self.node.stream_chat(**how):
+            choice = event["choices"][0]
+            texts[choice["index"]] += choice["delta"].get("content", "")
+            reasons += [choice["finish_reason"]] if choice["finish_reason"] else []
+        self.assertEqual(texts, [text_of(c) for c in self.node.chat(**how).json()["choices"]])
+        self.assertEqual(reasons, ["length"] * 4)
+
+    def test_a_request_that_fails_before_it_began_is_no_stream(self):
+        for stream in (self.node.stream_chat(model="nope"), self.node.stream_chat(n=0),
+                       self.node.stream_chat(max_tokens=CONTEXT)):
+            self.assertEqual(stream.headers["Content-Type"], "application/json")
+            self.assertIn(stream.status, (400, 404))
+            self.assertIn("error", json.loads(stream.response.read()))
+            stream.close()
+
+    def test_one_that_fails_later_ends_with_an_error_and_without_done(self):
+        node = self.serve(*self.set(kernel_deadline_ms=300))
+        stream = node.stream_chat(**LONG)
+        events = []
+        with self.assertRaisesRegex(AssertionError, r"without \[DONE\]"):
+            events.extend(stream)
+        self.assertEqual(events[-1]["error"]["code"], "deadline_exceeded")
+        node.wait_until_idle()
+
+    def test_a_client_of_http_1_0_reads_to_the_end_of_the_connection(self):
+        body = json.dumps({"prompt": "hi", "max_tokens": 3, "stream": True}).encode()
+        said = self.node.say(b"POST /v1/completions HTTP/1.0\r\nAuthorization: Bearer " +
+                             self.key.encode() + b"\r\nContent-Length: %d\r\n\r\n" % len(body) +
+                             body)
+        self.assertNotIn(b"chunked", said)
+        self.assertTrue(said.endswith(b"\n\ndata: [DONE]\n\n"), said)
+
+    def test_sixteen_at_once_get_what_each_gets_alone(self):
+        how = {**LETTERS, "max_tokens": 60}
+        alone = [self.node.chat(**how, seed=i).text for i in range(16)]
+        together = [""] * 16
+
+        def ask(i):
+            together[i] = "".join(e["choices"][0]["delta"].get("content", "")
+                                  for e in self.node.stream_chat(**how, seed=i))
+        threads = [threading.Thread(target=ask, args=[i], daemon=True) for i in range(16)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join(TIMEOUT_S)
+        self.assertEqual(together, alone)
 
 
 if __name__ == "__main__":
