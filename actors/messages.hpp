@@ -55,6 +55,12 @@ struct step_report {
   scheduler_stats schedule;
 };
 
+/// What an engine has to do between steps, as the monitor sees it.
+struct load_report {
+  engine_label engine;
+  uint32_t waiting = 0, running = 0;  ///< Sequences, as in `scheduler_stats`.
+};
+
 /// The KV blocks of an engine as the monitor sees them.
 struct memory_report {
   engine_label engine;

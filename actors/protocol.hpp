@@ -115,8 +115,12 @@ struct memory_wiring {
   transfer_actor mover;  ///< Where there are blocks of the host.
 };
 
-/// What a scheduler tells the monitor, once per step.
-using step_observer_actor = caf::typed_actor<caf::reacts_to<atom::step, step_report>>;
+/// What a scheduler tells the monitor.
+using step_observer_actor = caf::typed_actor<
+    // Once per step.
+    caf::reacts_to<atom::step, step_report>,
+    // What it has to do became less or more, and no step is under way that would report it.
+    caf::reacts_to<atom::update, load_report>>;
 
 struct scheduler_wiring;
 

@@ -80,12 +80,17 @@ void monitor_state::step(const step_report& r) {
               gained(r.schedule.draft_tokens, before.draft_tokens), engine);
   metrics.add("llmos_spec_decode_accepted_tokens_total",
               gained(r.schedule.accepted_tokens, before.accepted_tokens), engine);
-  metrics.set("llmos_requests_waiting", r.schedule.waiting, engine);
-  metrics.set("llmos_requests_running", r.schedule.running, engine);
+  load({r.engine, r.schedule.waiting, r.schedule.running});
   metrics.observe("llmos_step_forward_seconds", seconds(r.forward_us), engine);
   metrics.observe("llmos_step_sample_seconds", seconds(r.sample_us), engine);
   if (r.gap) gap(*r.gap, engine);
   before = r.schedule;
+}
+
+void monitor_state::load(const load_report& r) {
+  const metric_labels engine = labels_of(r.engine);
+  metrics.set("llmos_requests_waiting", r.waiting, engine);
+  metrics.set("llmos_requests_running", r.running, engine);
 }
 
 void monitor_state::gap(const step_gap& x, const metric_labels& engine) {
@@ -141,8 +146,7 @@ void monitor_state::memory(const memory_report& r) {
 /// A gauge would keep its last value for ever.
 void monitor_state::engine_ended(const engine_label& x) {
   const metric_labels engine = labels_of(x);
-  metrics.set("llmos_requests_waiting", 0, engine);
-  metrics.set("llmos_requests_running", 0, engine);
+  load({x, 0, 0});
   set_blocks(engine, {});
 }
 
@@ -162,6 +166,7 @@ monitor_actor::behavior_type monitor(monitor_actor::stateful_pointer<monitor_sta
   return {
       [self](atom::done, const generation_report& r) { self->state.generation(r); },
       [self](atom::update, const memory_report& r) { self->state.memory(r); },
+      [self](atom::update, const load_report& r) { self->state.load(r); },
       [self](atom::failed, const std::string& reason) { self->state.refused(reason); },
       [self](atom::started, const std::string& room) { self->state.restarted(room); },
       [self](atom::ended, const engine_label& x) { self->state.engine_ended(x); },

@@ -15,6 +15,7 @@ struct monitor_state {
   monitor_state();
 
   void step(const step_report& r);
+  void load(const load_report& r);
   void generation(const generation_report& r);
   void engine_ended(const engine_label& x);
   void memory(const memory_report& r);

@@ -12,22 +12,26 @@ using steady = std::chrono::steady_clock;
 caf::result<caf::ok_atom> scheduler_state::enqueue(const spec_ptr& spec) {
   if (auto queued = core->enqueue(spec); !queued) return to_error(queued.error());
   pump();
+  report_load();
   return caf::ok_atom_v;
 }
 
 void scheduler_state::cancel(request_id id) {
   core->cancel(id);
   pump();
+  report_load();
 }
 
 void scheduler_state::reserved(reserve_reply reply) {
   core->on_reserved(std::move(reply));
   pump();
+  report_load();
 }
 
 void scheduler_state::leased(std::vector<block_id> blocks) {
   core->on_leased(std::move(blocks));
   pump();
+  report_load();
 }
 
 void scheduler_state::step_done(const step_result& done) {
@@ -73,7 +77,19 @@ void scheduler_state::report(const step_result& done, const std::optional<step_g
   r.sample_us = done.sample_us;
   r.gap = gap;
   r.schedule = core->stats();
+  reported_waiting = r.schedule.waiting;
+  reported_running = r.schedule.running;
   self->send(wiring.monitor, atom::step_v, std::move(r));
+}
+
+/// A gauge would keep what it was when the last step ended: one cancelled between two steps.
+void scheduler_state::report_load() {
+  if (core->in_flight()) return;
+  const auto s = core->stats();
+  if (s.waiting == reported_waiting && s.running == reported_running) return;
+  reported_waiting = s.waiting;
+  reported_running = s.running;
+  self->send(wiring.monitor, atom::update_v, load_report{name_in_reports, s.waiting, s.running});
 }
 
 std::string scheduler_state::status() const {

@@ -31,9 +31,11 @@ struct scheduler_state {
   scheduler_wiring wiring;
   engine_label name_in_reports;
   gap_watch gaps;
+  uint32_t reported_waiting = 0, reported_running = 0;
 
 private:
   void send_output(scheduler_output out);
+  void report_load();
   void report(const step_result& done, const std::optional<step_gap>& gap);
 };
 

@@ -19,6 +19,7 @@ struct seen {
   std::vector<step_plan> plans;
   std::vector<token_event> tokens;
   std::vector<step_report> reports;
+  std::vector<load_report> loads;
   bool answer = true;
   bool fail = false;
   bool repeats = false;  ///< The text does, and every guess comes true.
@@ -62,7 +63,10 @@ token_sink_actor::behavior_type fake_sink(token_sink_actor::stateful_pointer<not
 
 step_observer_actor::behavior_type fake_monitor(step_observer_actor::stateful_pointer<nothing>,
                                                 seen* out) {
-  return {[out](atom::step, const step_report& r) { out->reports.push_back(r); }};
+  return {
+      [out](atom::step, const step_report& r) { out->reports.push_back(r); },
+      [out](atom::update, const load_report& r) { out->loads.push_back(r); },
+  };
 }
 
 struct fixture : test::deterministic_system {
@@ -148,6 +152,18 @@ TEST_CASE_FIXTURE(fixture, "a cancel during a step frees the blocks when the ste
   CHECK(blocks_used() == 0);
   CHECK(got.tokens.empty());
   CHECK(got.plans.size() == 1);
+}
+
+TEST_CASE_FIXTURE(fixture, "what comes and goes between two steps is reported") {
+  self->send(aut, atom::enqueue_v, engine_sim::spec(1, {1, 2, 3, 4, 5}, 6));
+  self->send(aut, atom::cancel_v, request_id{1});  // while its blocks are being reserved
+  run();
+  CHECK(got.plans.empty());
+  CHECK(blocks_used() == 0);
+  REQUIRE(got.loads.size() == 2);
+  CHECK(got.loads[0].waiting == 1);
+  CHECK(got.loads[1].waiting == 0);
+  CHECK(got.loads[1].running == 0);
 }
 
 TEST_CASE_FIXTURE(fixture, "a failed device ends the room with the device's reason") {

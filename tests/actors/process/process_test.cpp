@@ -106,6 +106,7 @@ monitor_actor::behavior_type fake_monitor(monitor_actor::stateful_pointer<nothin
       [](atom::stats) { return metrics_ptr{}; },
       [](atom::step, const step_report&) {},
       [](atom::update, const memory_report&) {},
+      [](atom::update, const load_report&) {},
       [](atom::ended, const engine_label&) {},
       [](atom::status) { return std::string{}; },
   };
