@@ -17,9 +17,15 @@ void cut_socket(int socket) {
 
 std::optional<peer_table::connection> peer_table::opened(int socket, clock::time_point now) {
   const std::lock_guard lock(mutex_);
-  if (entries_.size() >= max_connections_) return std::nullopt;
+  if (entries_.size() >= max_sockets(max_connections_)) return std::nullopt;
   const connection c = ++num_opened_;
   entries_[c] = {socket, now, "", "", {}};
+  strangers_.insert(c);
+  if (strangers_.size() > max_strangers) {
+    const auto first = strangers_.begin();
+    cut_socket(entries_.at(*first).socket);
+    strangers_.erase(first);
+  }
   return c;
 }
 
@@ -28,6 +34,7 @@ void peer_table::closed(connection c) {
   const auto it = entries_.find(c);
   if (it == entries_.end()) return;
   if (!it->second.node.empty()) by_node_.erase(it->second.node);
+  strangers_.erase(c);
   entries_.erase(it);
 }
 
@@ -45,9 +52,11 @@ bool peer_table::bind(connection c, const std::string& node) {
   if (it == entries_.end() || it->second.principal.empty() || !it->second.node.empty()) {
     return false;
   }
+  if (by_node_.size() >= max_connections_ && by_node_.count(node) == 0) return false;
   const auto [mine, fresh] = by_node_.emplace(node, c);
   if (fresh) {
     it->second.node = node;
+    strangers_.erase(c);
     return true;
   }
   const entry& other = entries_.at(mine->second);

@@ -5,6 +5,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,15 @@ public:
   using clock = std::chrono::steady_clock;
   using connection = uint64_t;  ///< Numbered from 1.
 
+  /// Of sockets whose node gave no id yet. They have places of their own, so that they take none
+  /// from clients; where these are taken, the one that came first is cut.
+  static constexpr size_t max_strangers = 256;
+  /// There are no more sockets: those that were cut are closed a moment later.
+  static constexpr size_t max_sockets(size_t max_connections) {
+    return max_connections + 2 * max_strangers;
+  }
+
+  /// `max_connections`: of nodes that gave their id.
   explicit peer_table(size_t max_connections) : max_connections_(max_connections) {}
 
   /// A socket was accepted. Nothing when there are as many as there may be.
@@ -30,8 +40,8 @@ public:
   void verified(connection c, std::string principal, tls_peer peer);
 
   /// The node gave its id. False, and the connection has to end, when it is not verified or has one
-  /// already, or a connection that lives has it: one of the same principal is cut, as its client
-  /// has come anew, and will be gone when it comes again.
+  /// already, or there are as many as there may be, or a connection that lives has it: one of the
+  /// same principal is cut, as its client has come anew, and will be gone when it comes again.
   bool bind(connection c, const std::string& node);
 
   /// Who the node of that id is; nothing when it is not connected.
@@ -63,6 +73,7 @@ private:
   uint64_t num_opened_ = 0;
   std::map<connection, entry> entries_;
   std::map<std::string, connection> by_node_;
+  std::set<connection> strangers_;  ///< That were not cut.
 };
 
 }  // namespace llmos

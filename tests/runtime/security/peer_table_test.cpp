@@ -55,19 +55,53 @@ TEST_SUITE("runtime.security.peer_table") {
   TEST_CASE("there are no more connections than there may be, and one that ends makes room") {
     peer_table table{2};
     const socket_pair s;
-    const auto first = table.opened(s.socket(), start), second = table.opened(s.socket(), start);
-    CHECK(first == 1);
-    CHECK(second == 2);
-    CHECK_FALSE(table.opened(s.socket(), start));
-    CHECK(table.num_connections() == 2);
-    table.closed(*first);
-    table.closed(*first);  // twice makes no room twice
+    std::array<peer_table::connection, 4> all{};
+    for (auto& c : all) {
+      c = *table.opened(s.socket(), start);
+      table.verified(c, "alice", {});
+    }
+    CHECK(table.bind(all[0], "one"));
+    CHECK(table.bind(all[1], "two"));
+    CHECK_FALSE(table.bind(all[2], "three"));
+    CHECK_FALSE(s.is_cut());
+    table.closed(all[0]);
+    table.closed(all[0]);  // twice makes no room twice
     table.closed(99);
-    CHECK(table.num_connections() == 1);
-    CHECK(table.opened(s.socket(), start) == 3);  // a number is not given again
+    CHECK(table.bind(all[2], "three"));
+    CHECK_FALSE(table.bind(all[3], "four"));
+    CHECK(table.num_connections() == 3);
+    CHECK(table.opened(s.socket(), start) == 5);  // a number is not given again
+  }
+
+  TEST_CASE("strangers hold no client off: the one that came first makes room") {
+    peer_table table{1};
+    const socket_pair first, client, crowd;
+    const auto a = *table.opened(first.socket(), start);
+    const auto b = *table.opened(client.socket(), start);
+    table.verified(b, "alice", {});
+    for (size_t i = 2; i < peer_table::max_strangers; ++i) {
+      REQUIRE(table.opened(crowd.socket(), start));
+    }
+    CHECK_FALSE(first.is_cut());
+    CHECK(table.bind(b, "node"));  // and has a place
+    REQUIRE(table.opened(crowd.socket(), start));
+    CHECK_FALSE(first.is_cut());
+    REQUIRE(table.opened(crowd.socket(), start));
+    CHECK(first.is_cut());
+    CHECK_FALSE(crowd.is_cut());
+    table.closed(a);
+    CHECK(table.principal_of("node") == "alice");
+  }
+
+  TEST_CASE("sockets that are not closed in time hold up new ones") {
+    peer_table table{1};
+    const socket_pair s;
+    for (size_t i = 0; i < peer_table::max_sockets(1); ++i) {
+      REQUIRE(table.opened(s.socket(), start));
+    }
     CHECK_FALSE(table.opened(s.socket(), start));
-    peer_table none{0};
-    CHECK_FALSE(none.opened(s.socket(), start));
+    table.closed(1);
+    CHECK(table.opened(s.socket(), start));
   }
 
   TEST_CASE("a node is known by its id once its connection is verified and gave it") {
@@ -207,7 +241,7 @@ TEST_SUITE("runtime.security.peer_table") {
         if (rng() % 4 == 0) table.cut_silent(after(1));
         const auto nodes = table.nodes();
         expect(nodes.size() <= 5 && std::is_sorted(nodes.begin(), nodes.end()));
-        expect(table.num_connections() <= max_connections);
+        expect(table.num_bound() <= max_connections);
         table.closed(*c);
       }
     };
