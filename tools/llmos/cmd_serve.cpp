@@ -1,6 +1,10 @@
+#include <sys/resource.h>
+
+#include <algorithm>
 #include <csignal>
 
 #include "actors/node.hpp"
+#include "runtime/security/peer_table.hpp"
 #include "tools/llmos/commands.hpp"
 #include "tools/llmos/interrupts.hpp"
 #include "tools/llmos/output.hpp"
@@ -10,6 +14,28 @@ namespace llmos {
 namespace {
 
 struct serve_options {};
+
+/// One for each connection that there may be, and for files, threads and modules.
+rlim_t num_descriptors(const node_config& c) {
+  constexpr rlim_t others = 512;
+  const rlim_t remote = c.remote.enabled ? peer_table::max_sockets(c.remote.max_connections) : 0;
+  return remote + (c.http.enabled ? c.http.max_connections : 0) + others;
+}
+
+/// Without descriptors a node would turn away those whom it has a place for.
+result<void> have_descriptors(const node_config& c) {
+  const rlim_t n = num_descriptors(c);
+  rlimit may{};
+  if (::getrlimit(RLIMIT_NOFILE, &may) == 0 && may.rlim_cur >= n) return {};
+  may.rlim_cur = n;
+  may.rlim_max = std::max(may.rlim_max, n);  // for those who may raise it
+  if (::setrlimit(RLIMIT_NOFILE, &may) == 0) return {};
+  return failure{ec::invalid_argument,
+                 "that many connections need " + std::to_string(n) +
+                     " descriptors, more than this process may have",
+                 "lower remote.max_connections or http.max_connections, or raise the limit "
+                 "(ulimit -Hn, LimitNOFILE=)"};
+}
 
 /// A configuration that is wrong changes nothing.
 void reload(node& system, const global_options& global) {
@@ -44,6 +70,7 @@ std::string describe(const node_config& config, const node_ports& ports) {
 
 exit_code run(const serve_options&, const global_options& global) {
   LLMOS_CLI_TRY(const auto config, effective_config(global));
+  LLMOS_CLI_TRY_VOID(have_descriptors(config));
   interrupts signals;  // before any thread
   node_hooks hooks;
   hooks.has_ports = true;
