@@ -31,6 +31,14 @@ private:
   std::string text_;
 };
 
+/// What a certificate can be for.
+result<void> check_names(const options& o) {
+  const auto fits = [](const std::string& x) { return !x.empty() && x.size() <= 255; };
+  if (!fits(o.host)) return failure{ec::invalid_argument, "host is empty or too long", ""};
+  if (o.server_name.empty() || fits(o.server_name)) return {};
+  return failure{ec::invalid_argument, "server_name is longer than 255 bytes", ""};
+}
+
 }  // namespace
 
 connection::system_config::system_config(const options& o) {
@@ -64,6 +72,7 @@ connection::~connection() {
 }
 
 result<std::unique_ptr<connection>> connection::open(const options& o) {
+  LLMOS_TRY_VOID(check_names(o));
   LLMOS_TRY(auto context, tls_context::for_client({o.certificate, o.key, o.ca}));
   std::unique_ptr<connection> out(new connection(o, std::move(context)));
   LLMOS_TRY(out->welcome_, out->ask<wire::welcome>(o.connect_timeout, atom::open_v));

@@ -109,6 +109,8 @@ result<tls_context> tls_context::make(const tls_files& files, bool is_server, bo
       c, is_mutual ? SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT : SSL_VERIFY_NONE, nullptr);
   SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_OFF);
   SSL_CTX_set_num_tickets(c, 0);
+  // A key with a passphrase is refused: OpenSSL would ask for it at the terminal.
+  SSL_CTX_set_default_passwd_cb(c, [](char*, int, int, void*) { return 0; });
   SSL_CTX_set_mode(c, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
   if (SSL_CTX_use_certificate_chain_file(c, files.certificate.c_str()) != 1) {
     return bad_pem(files.certificate, "no certificate");

@@ -245,6 +245,21 @@ bool says(const std::string& text, const std::string& want) {
   return false;
 }
 
+/// Behind a passphrase.
+std::string encrypted(const std::string& key) {
+  std::unique_ptr<BIO, decltype(&BIO_free)> in(
+      BIO_new_mem_buf(key.data(), static_cast<int>(key.size())), BIO_free);
+  std::unique_ptr<BIO, decltype(&BIO_free)> out(BIO_new(BIO_s_mem()), BIO_free);
+  std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)> parsed(
+      PEM_read_bio_PrivateKey(in.get(), nullptr, nullptr, nullptr), EVP_PKEY_free);
+  char passphrase[] = "secret";
+  LLMOS_CHECK(PEM_write_bio_PKCS8PrivateKey(out.get(), parsed.get(), EVP_aes_256_cbc(), passphrase,
+                                            6, nullptr, nullptr) == 1);
+  char* text = nullptr;
+  const long n = BIO_get_mem_data(out.get(), &text);
+  return {text, static_cast<size_t>(n)};
+}
+
 }  // namespace
 
 TEST_SUITE("runtime.security.tls") {
@@ -569,6 +584,7 @@ TEST_SUITE("runtime.security.tls_context") {
         {"an expired one", certificate, "past", 0600, ec::bad_file, "has expired"},
         {"one of tomorrow", certificate, "future", 0600, ec::bad_file, "not valid yet"},
         {"a key of garbage", key, "garbage", 0600, ec::bad_file, "no key"},
+        {"a key with a passphrase", key, encrypted(node.key), 0600, ec::bad_file, "no key"},
         {"an empty key", key, "", 0600, ec::bad_file, "no key"},
         {"a certificate in its place", key, node.certificate, 0600, ec::bad_file, "no key"},
         {"a key of another", key, other.key, 0600, ec::bad_file, "not that of"},
