@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <cstring>
 
-#include "runtime/remote/wire_reader.hpp"
-
 namespace llmos {
 
 namespace {
@@ -95,8 +93,7 @@ frame_verdict frame_filter::header(const frame_header& h) const {
     return admitted ? frame_verdict::pass : frame_verdict::refuse;
   };
   if (h.operation == client_handshake) {
-    const bool selects = h.flags == select_connection_flag;
-    const bool in_turn = node_.empty() ? h.flags == 0 || selects : selects;
+    const bool in_turn = h.flags == (node_.empty() ? 0 : select_connection_flag);
     return only_if(in_turn && h.payload_bytes == node_bytes && h.source_actor == 0 &&
                    h.dest_actor == 0);
   }
@@ -155,8 +152,11 @@ frame_verdict frame_filter::message(const frame_header& h, std::span<const std::
   // CAF asks each new node for its actors, and a client's CAF answers that.
   if (h.dest_actor != rules_.receiver()) return frame_verdict::drop;
   if (h.source_actor == 0 || rules_.messages.count(types) == 0) return frame_verdict::refuse;
+  if (rules_.fits && !rules_.fits(types, in)) return frame_verdict::refuse;
   senders_.insert(h.source_actor);
-  return senders_.size() <= rules_.max_senders ? frame_verdict::pass : frame_verdict::refuse;
+  if (senders_.size() > rules_.max_senders) return frame_verdict::refuse;
+  const bool is_taken = !rules_.has_room || rules_.has_room(bytes.size());
+  return is_taken ? frame_verdict::pass : frame_verdict::refuse;
 }
 
 /// From that node, to this one.

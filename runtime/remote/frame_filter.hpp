@@ -9,6 +9,8 @@
 #include <string_view>
 #include <unordered_set>
 
+#include "runtime/remote/wire_reader.hpp"
+
 namespace llmos {
 
 /// What the broker of CAF's wire protocol (BASP, version of CAF 0.17.6) would do with a frame from
@@ -43,6 +45,10 @@ struct frame_rules {
   std::function<bool(const std::string&)> greeted;  ///< The other node's id; false: not welcome.
   uint32_t max_payload_bytes = 1u << 20;
   size_t max_senders = 4096;  ///< Actors of the other node that live and have sent something.
+  /// Whether values of these types, which stand there, may be read. Empty: they may.
+  std::function<bool(std::string_view types, wire_reader values)> fits = nullptr;
+  /// Whether the receiver can take a message of that size now. Empty: it can.
+  std::function<bool(size_t bytes)> has_room = nullptr;
 };
 
 /// The frames of one connection, from a client to a node. Once a frame was refused the object is

@@ -349,25 +349,28 @@ void http_state::submit_choices(uint64_t number, completion& c) {
   for (size_t i = 0; i < c.ids.size(); ++i) {
     auto one = std::make_shared<generate_request>(request.choice(i));
     one->owner = c.owner;
-    book_.asked();
+    const uint64_t asked = book_.asked();
     self->request(kernel_, answer_timeout, atom::submit_v, request_ptr(std::move(one)),
                   client_actor{self})
-        .then([this, number, i](request_id id) { taken(number, i, id); },
-              [this, number](const caf::error& e) {
-                book_.refused();
-                fail(number, openai::to_api_error(to_failure(e)));
-              });
+        .then(
+            [this, asked, number, i](request_id id) {
+              taken(asked, {number, i}, id);
+            },
+            [this, asked, number](const caf::error& e) {
+              book_.refused(asked);
+              fail(number, openai::to_api_error(to_failure(e)));
+            });
   }
 }
 
-void http_state::taken(uint64_t number, size_t choice, request_id id) {
-  auto early = book_.taken(id, {number, choice});
-  const auto it = completions_.find(number);
+void http_state::taken(uint64_t asked, const place& at, request_id id) {
+  auto early = book_.taken(asked, id, at);
+  const auto it = completions_.find(at.call);
   if (it == completions_.end()) {
     book_.forget(id);
     return cancel_request(id);
   }
-  it->second.ids[choice] = id;
+  it->second.ids[at.choice] = id;
   for (event& e : early) add(id, std::move(e));
 }
 

@@ -96,7 +96,7 @@ private:
   void complete(const http_call_ptr& call, const caller& who, openai::endpoint where);
   void model_found(uint64_t number, openai::completion_request request, const model_view& model);
   void submit_choices(uint64_t number, completion& c);
-  void taken(uint64_t number, size_t choice, request_id id);
+  void taken(uint64_t asked, const place& at, request_id id);
   void apply(const place& at, event e);
   void finish(uint64_t number, completion& c);
   void fail(uint64_t number, const openai::api_error& why);

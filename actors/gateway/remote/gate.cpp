@@ -117,24 +117,24 @@ caf::result<wire::accepted> gate_state::start_stream(const stream_key& key,
   auto request = to_request(x, args_.config.sampling, key.first);
   if (!request) return to_error(request.error());
   attach(key, streams_[key], x);
-  book_.asked();
+  const uint64_t number = book_.asked();
   auto promise = self->make_response_promise<wire::accepted>();
   self->request(kernel_, answer_timeout, atom::submit_v, *request, client_actor{self})
       .then(
-          [this, key, promise](request_id id) mutable {
-            taken(key, id);
+          [this, key, number, promise](request_id id) mutable {
+            taken(number, key, id);
             promise.deliver(wire::accepted{key.second, false});
           },
-          [this, key, promise](caf::error& e) mutable {
-            book_.refused();
+          [this, key, number, promise](caf::error& e) mutable {
+            book_.refused(number);
             forget(key);
             promise.deliver(std::move(e));
           });
   return promise;
 }
 
-void gate_state::taken(const stream_key& key, request_id id) {
-  auto early = book_.taken(id, key);
+void gate_state::taken(uint64_t number, const stream_key& key, request_id id) {
+  auto early = book_.taken(number, id, key);
   const auto it = streams_.find(key);
   if (it == streams_.end()) {
     book_.forget(id);
@@ -469,6 +469,7 @@ gate_room_actor::behavior_type gate(gate_room_actor::stateful_pointer<gate_state
         self->state.add(id, to_wire(why));
       },
       [self](atom::tick) { self->state.tick(); },
+      [self](atom::ack, uint64_t mark) { self->state.marked(mark); },
       [self](atom::update, const config_ptr& c) { self->state.configure(*c); },
       [self](atom::status) { return self->state.status(); },
   };

@@ -21,7 +21,9 @@ namespace llmos {
 
 /// What a GATE is to the node that it stands in.
 using gate_room_actor = gate_actor::extend_with<client_actor>::extend<
-    caf::reacts_to<atom::tick>>::extend_with<configured_actor>::extend_with<status_actor>;
+    caf::reacts_to<atom::tick>,
+    // All that was sent before it was handled (runtime/remote/intake.hpp).
+    caf::reacts_to<atom::ack, uint64_t>>::extend_with<configured_actor>::extend_with<status_actor>;
 
 struct gate_args {
   node_config config;
@@ -29,6 +31,7 @@ struct gate_args {
   /// Who is behind messages of that node; "" when nobody is connected. Tests put their own in.
   std::function<std::string(const caf::node_id&)> principal_of;
   std::function<void(const caf::node_id&)> cut;  ///< Ends its connection.
+  std::function<void(uint64_t)> handled;         ///< Of intake.
 };
 
 /// GATE's state: the connections that said hello, and their streams. A stream is named by its
@@ -63,6 +66,7 @@ struct gate_state {
   void start(gate_args args);
   void down(const caf::down_msg& d);
   void tick();
+  void marked(uint64_t mark) { args_.handled(mark); }
   void configure(const node_config& c);
   std::string status() const;
 
@@ -94,7 +98,7 @@ private:
   result<void> check_operator();
   caf::result<wire::accepted> start_stream(const stream_key& key, const wire::request& x);
   caf::result<wire::accepted> resume(const stream_key& key, stream& s, const wire::request& x);
-  void taken(const stream_key& key, request_id id);
+  void taken(uint64_t number, const stream_key& key, request_id id);
   void attach(const stream_key& key, stream& s, const wire::request& x);
   void detach(const stream_key& key, stream& s);
   void park(const stream_key& key);

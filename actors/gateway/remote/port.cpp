@@ -14,6 +14,9 @@ namespace {
 
 constexpr std::chrono::seconds tick_period{1};
 constexpr std::chrono::seconds answer_timeout{30};
+/// Of messages that wait for the gate.
+constexpr intake::limits intake_limits{16u << 20, 256u << 20};
+constexpr uint32_t max_list = 256;
 
 failure not_opened(const node_config& config, const caf::error& why) {
   return {ec::io_error,
@@ -28,7 +31,23 @@ std::string listed_name(const std::vector<std::string>& listed, const tls_peer& 
   const auto is_listed = [&](const std::string& x) {
     return std::find(listed.begin(), listed.end(), x) != listed.end();
   };
-  return is_listed(peer.name) || is_listed(peer.fingerprint) ? peer.name : "";
+  const bool is_name = !peer.name.starts_with("sha256:");  // a name may be anything
+  return (is_name && is_listed(peer.name)) || is_listed(peer.fingerprint) ? peer.name : "";
+}
+
+bool has_short_lists(std::string_view types, wire_reader values) {
+  values.number(8);  // the atom
+  if (types.ends_with("::hello")) {
+    values.take(2 + 2);
+    values.text();
+  } else if (types.ends_with("::request")) {
+    values.text();
+    values.take(8);
+    for (int i = 0; i < 4; ++i) values.text();
+  } else {
+    return true;
+  }
+  return values.size() <= max_list && values.ok();
 }
 
 std::set<std::string, std::less<>> gate_messages() {
@@ -50,12 +69,14 @@ void port_state::start(const port_args& args) {
   config_ = args.config;
   supervisor_ = args.supervisor;
   peers_ = std::make_shared<peer_table>(config_.remote.max_connections);
-  auto door = std::make_shared<tls_door>(tls_door{args.context, {}, peers_, {}});
+  intake_ = std::make_shared<intake>(intake_limits);
+  auto door = std::make_shared<tls_door>(tls_door{args.context, {}, peers_, intake_, {}});
   listed_->store(std::make_shared<const names>(config_.remote.clients));
   door->principal_of = [listed = listed_](const tls_peer& peer) {
     return listed_name(*listed->load(), peer);
   };
   door->rules.messages = gate_messages();
+  door->rules.fits = has_short_lists;
   door->rules.receiver = [receiver = receiver_] { return receiver->load(); };
   door->rules.own_node = node_bytes(self->system());
   middleman_ = make_tls_middleman(self->system(), door, nullptr);
@@ -66,10 +87,11 @@ void port_state::start(const port_args& args) {
 }
 
 void port_state::spawn_gate() {
-  gate_args args{config_, supervisor_, {}, {}};
+  gate_args args{config_, supervisor_, {}, {}, {}};
   args.principal_of = [peers = peers_](const caf::node_id& node) {
     return peers->principal_of(caf::to_string(node)).value_or("");
   };
+  args.handled = [intake = intake_](uint64_t mark) { intake->handled(mark); };
   args.cut = [peers = peers_](const caf::node_id& node) { peers->cut(caf::to_string(node)); };
   if (gate_) {
     self->demonitor(gate_.address());
@@ -77,6 +99,11 @@ void port_state::spawn_gate() {
   }
   gate_ = self->spawn(gate, std::move(args));
   self->monitor(gate_);
+  intake_->restart([room = gate_.address()](uint64_t mark) {
+    if (const auto alive = caf::actor_cast<caf::strong_actor_ptr>(room)) {
+      caf::anon_send(caf::actor_cast<gate_room_actor>(alive), atom::ack_v, mark);
+    }
+  });
   receiver_->store(gate_.id());
 }
 

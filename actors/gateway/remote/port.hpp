@@ -5,6 +5,7 @@
 #include <caf/stateful_actor.hpp>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "actors/gateway/remote/gate.hpp"
@@ -55,6 +56,7 @@ private:
   std::shared_ptr<std::atomic<std::shared_ptr<const names>>> listed_ =
       std::make_shared<std::atomic<std::shared_ptr<const names>>>();
   std::shared_ptr<peer_table> peers_ = std::make_shared<peer_table>(0);
+  std::shared_ptr<intake> intake_;
   std::shared_ptr<std::atomic<uint64_t>> receiver_ = std::make_shared<std::atomic<uint64_t>>(0);
   caf::io::middleman_actor middleman_;
   gate_room_actor gate_;
@@ -68,6 +70,10 @@ port_actor::behavior_type port(port_actor::stateful_pointer<port_state> self,
 
 /// The name that a client on the list has; empty for another one. `listed`: as remote.clients.
 std::string listed_name(const std::vector<std::string>& listed, const tls_peer& peer);
+
+/// False for a message of GATE's whose lists are longer than any client's: an empty text of a list
+/// takes two bytes on the wire, and dozens in memory.
+bool has_short_lists(std::string_view types, wire_reader values);
 
 /// The messages that GATE takes from outside, as CAF spells their types.
 std::set<std::string, std::less<>> gate_messages();

@@ -71,6 +71,12 @@ public:
 private:
   frame_rules rules() {
     frame_rules out = door_->rules;
+    out.has_room = [this](size_t bytes) {
+      // A message is more than its bytes.
+      const bool is_taken = door_->waiting->take(number_, bytes + 512);
+      if (!is_taken) spdlog::warn("a client sends faster than it can be served");
+      return is_taken;
+    };
     out.greeted = [this](const std::string& node) { return door_->peers->bind(number_, node); };
     return out;
   }

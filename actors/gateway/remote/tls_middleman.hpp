@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "runtime/remote/frame_filter.hpp"
+#include "runtime/remote/intake.hpp"
 #include "runtime/security/peer_table.hpp"
 #include "runtime/security/tls.hpp"
 
@@ -21,7 +22,8 @@ struct tls_door {
   /// The name that the owner of a verified certificate has here; empty: not on the list.
   std::function<std::string(const tls_peer&)> principal_of;
   std::shared_ptr<peer_table> peers;
-  frame_rules rules;  ///< Without `greeted`.
+  std::shared_ptr<intake> waiting;  ///< For the receiver.
+  frame_rules rules;                ///< Without `greeted` and `has_room`.
 };
 
 /// How a client connects.

@@ -134,6 +134,7 @@ TEST_SUITE("runtime.remote.frame_filter") {
     const row rows[] = {
         {"as a client says it", {client_handshake}, theirs, "pass"},
         {"a flag that there is not", {client_handshake, 4}, theirs, "refuse"},
+        {"as a second one", {client_handshake, selects}, theirs, "refuse"},
         {"a named receiver", {client_handshake, named}, theirs, "refuse"},
         {"both flags", {client_handshake, named | selects}, theirs, "refuse"},
         {"a sender", {client_handshake, 0, 0, 0, 1}, theirs, "refuse"},
@@ -230,6 +231,28 @@ TEST_SUITE("runtime.remote.frame_filter") {
         {"no types, to another", message(client, 1), message_bytes("@<>"), "drop"},
     };
     check_when_open(rows);
+  }
+
+  TEST_CASE("values that do not fit, or have no room, do not reach the receiver") {
+    frame_rules rules = make_rules();
+    std::vector<size_t> sizes;
+    rules.fits = [](std::string_view types, wire_reader values) {
+      return types == hello && values.number(1) == 'v';
+    };
+    rules.has_room = [&](size_t bytes) {
+      sizes.push_back(bytes);
+      return sizes.size() == 1;
+    };
+    frame_filter f = open_filter(rules);
+    const std::string good = message_bytes(hello, "values");
+    CHECK(meet(f, message(client, gate + 1), good) == "drop");
+    CHECK(sizes.empty());
+    CHECK(meet(f, message(client, gate), good) == "pass");
+    CHECK(sizes == std::vector<size_t>{good.size()});
+    CHECK(meet(f, message(client, gate), message_bytes(hello, "other")) == "refuse");
+    CHECK(sizes.size() == 1);
+    frame_filter full = open_filter(rules);
+    CHECK(meet(full, message(client, gate), good) == "refuse");
   }
 
   TEST_CASE("what does not begin as a message does is refused, whoever it is for") {

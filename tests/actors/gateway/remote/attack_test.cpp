@@ -147,6 +147,7 @@ struct fixture {
   std::string identity = dir.file("identity");
   identity_paths paths{identity};
   std::shared_ptr<peer_table> peers = std::make_shared<peer_table>(max_connections);
+  std::shared_ptr<intake> waiting = std::make_shared<intake>(intake::limits{SIZE_MAX, SIZE_MAX});
   std::atomic<int> num_reached = 0;
   std::vector<std::string> senders;  ///< Whose node, of all that reached it; read when it rests.
 
@@ -179,6 +180,7 @@ struct fixture {
             .value(),
         [](const tls_peer& peer) { return peer.name; },
         peers,
+        waiting,
         {}});
     door->rules.messages = {"@<>+@atom+@str", "@<>+@atom+slow_message"};
     door->rules.receiver = [id = receiver.id()] { return id; };
@@ -279,6 +281,22 @@ TEST_CASE_FIXTURE(fixture, "who asks and reads no answers is cut before they pil
   while (sent < 64u << 20 && alice.send(questions)) sent += questions.size();
   CHECK(sent < 64u << 20);
   CHECK(comes_true([&] { return peers->num_connections() == 0; }));
+}
+
+TEST_CASE_FIXTURE(fixture, "who sends more than the receiver comes to handle is cut") {
+  waiting = std::make_shared<intake>(intake::limits{10'000, SIZE_MAX});
+  start();
+  intruder alice(port), bob(port);
+  REQUIRE(alice.shake_hands(context_of("alice")));
+  REQUIRE(bob.shake_hands(context_of("bob")));
+  REQUIRE(alice.introduce(test::node_bytes(1, 'A')));
+  REQUIRE(bob.introduce(test::node_bytes(1, 'B')));
+  const int has_room = 10'000 / static_cast<int>(text_message().size() - 32 + 512);
+  for (int i = 0; i < 100; ++i) alice.send(text_message());
+  CHECK(alice.is_cut());
+  CHECK(comes_true([&] { return num_reached == has_room; }));
+  REQUIRE(bob.send(text_message()));  // who has room of his own
+  CHECK(comes_true([&] { return num_reached == has_room + 1; }));
 }
 
 TEST_CASE_FIXTURE(fixture, "who reads nothing holds no connection, and does not hold up the end") {

@@ -7,6 +7,7 @@
 #include <mutex>
 
 #include "actors/client/client.hpp"
+#include "actors/gateway/remote/port.hpp"
 #include "actors/node.hpp"
 #include "runtime/base/read_file.hpp"
 #include "runtime/base/write_file.hpp"
@@ -185,6 +186,24 @@ TEST_CASE_FIXTURE(fixture, "who is not on the list, or cannot prove it, does not
   start();
   CHECK(remote::client::connect(table[5].how).ok());
   CHECK_FALSE(remote::client::connect(options()).ok());
+}
+
+TEST_CASE("a certificate's name does not pass for another one's fingerprint") {
+  const std::string print = "sha256:0123";
+  const std::vector<std::string> listed{"ann", print};
+  CHECK(listed_name(listed, {"ann", "sha256:99"}) == "ann");
+  CHECK(listed_name(listed, {"bob", print}) == "bob");
+  CHECK(listed_name(listed, {print, "sha256:99"}).empty());
+  CHECK(listed_name(listed, {"bob", "sha256:99"}).empty());
+}
+
+TEST_CASE_FIXTURE(fixture, "names that no node can have are refused before anybody is called") {
+  auto o = options();
+  o.host = "";
+  CHECK(remote::client::connect(o).error().text == "host is empty or too long");
+  o = options();
+  o.server_name = std::string(256, 'x');
+  CHECK(remote::client::connect(o).error().text == "server_name is longer than 255 bytes");
 }
 
 TEST_CASE_FIXTURE(fixture, "without all of its files a node does not open its port") {

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "actors/gateway/remote/port.hpp"
 #include "tests/support/deterministic_system.hpp"
 
 using namespace llmos;
@@ -98,6 +99,27 @@ TEST_CASE_FIXTURE(fixture, "every type is written as it was when it was publishe
   check("tokens_of", wire::tokens_of{"m", {1, -2, 300000}});
   check("tokens", wire::tokens{{1, 2, 3}, 8192});
   check("kill", wire::kill{0x10000000001});
+}
+
+TEST_CASE_FIXTURE(fixture, "lists that no client sends are seen before they are read") {
+  const auto fits = [this](const char* type, auto x) {
+    const auto bytes = from_hex(written(atom::submit_v) + written(x));
+    return has_short_lists(std::string("@<>+@atom+llmos::wire::") + type,
+                           wire_reader(std::as_bytes(std::span(bytes))));
+  };
+  for (const size_t n : {0, 256, 257, 1000}) {
+    CAPTURE(n);
+    wire::hello greeting{1, 0, "some program", {}};
+    greeting.features.resize(n);
+    CHECK(fits("hello", greeting) == (n <= 256));
+    wire::request request{"ticket", 9, "a model", "a prompt", "[]", "[{}]", {}, 1000, 2000};
+    request.sampling.resize(n);
+    CHECK(fits("request", request) == (n <= 256));
+    CHECK(fits("tokens_of", wire::tokens_of{"m", std::vector<int32_t>(n)}));
+  }
+  for (const char* type : {"hello", "request"}) {
+    CHECK_FALSE(has_short_lists(std::string("@<>+@atom+llmos::wire::") + type, wire_reader({})));
+  }
 }
 
 TEST_SUITE_END();
