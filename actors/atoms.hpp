@@ -6,6 +6,7 @@
 #include <caf/type_id.hpp>
 
 #include "actors/messages.hpp"
+#include "actors/wire_atoms.hpp"
 
 #define LLMOS_ATOM(name) CAF_ADD_ATOM(llmos, llmos::atom, name, #name)
 
@@ -44,38 +45,24 @@ CAF_ADD_TYPE_ID(llmos, (llmos::engine_label))
 CAF_ADD_TYPE_ID(llmos, (std::vector<llmos::block_id>))
 CAF_ADD_TYPE_ID(llmos, (std::vector<llmos::block_move>))
 
-// Requests.
-LLMOS_ATOM(submit)
-LLMOS_ATOM(cancel)
-LLMOS_ATOM(encode)
-LLMOS_ATOM(decode)
+// Requests. Those that cross a process as well are in wire_atoms.hpp, and events like them.
 LLMOS_ATOM(enqueue)
 LLMOS_ATOM(reserve)
 LLMOS_ATOM(lease)
 LLMOS_ATOM(release)
 LLMOS_ATOM(seal)
 LLMOS_ATOM(step)
-LLMOS_ATOM(load)
 LLMOS_ATOM(place)
-LLMOS_ATOM(unload)
-LLMOS_ATOM(list)
-LLMOS_ATOM(ps)
 LLMOS_ATOM(status)
-LLMOS_ATOM(stats)
 LLMOS_ATOM(wire)
 LLMOS_ATOM(drain)
 LLMOS_ATOM(stop)
 LLMOS_ATOM(wait)
 LLMOS_ATOM(move)
 LLMOS_ATOM(kernel)
-LLMOS_ATOM(hello)
-LLMOS_ATOM(ack)
 LLMOS_ATOM(open)
 LLMOS_ATOM(tick)
 // Events.
-LLMOS_ATOM(chunk)
-LLMOS_ATOM(done)
-LLMOS_ATOM(failed)
 LLMOS_ATOM(token)
 LLMOS_ATOM(update)
 LLMOS_ATOM(reserved)

@@ -35,6 +35,11 @@ void log_lost_cancel(const caf::error& x) {
 void register_messages(caf::actor_system_config& config) {
   config.add_message_types<caf::id_block::llmos>();
   config.add_message_types<caf::id_block::llmos_actors>();
+  register_wire_messages(config);
+}
+
+void register_wire_messages(caf::actor_system_config& config) {
+  config.add_message_types<caf::id_block::llmos_wire_atoms>();
   config.add_message_types<caf::id_block::llmos_wire>();
   config.add_error_category(
       caf::atom("llmos"), [](uint8_t code, caf::atom_value, const caf::message& context) {

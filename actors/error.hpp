@@ -19,5 +19,7 @@ void log_lost_cancel(const caf::error& x);
 
 /// Registers message types and the error category; every actor system of ours starts with it.
 void register_messages(caf::actor_system_config& config);
+/// Of these only what crosses a process.
+void register_wire_messages(caf::actor_system_config& config);
 
 }  // namespace llmos

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "actors/atoms.hpp"
+#include "actors/wire_atoms.hpp"
 
 // What crosses a process: the messages between a node's GATE and those who connect to it.
 //

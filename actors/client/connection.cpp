@@ -3,9 +3,8 @@
 #include <openssl/rand.h>
 
 #include <caf/io/middleman.hpp>
-#include <mutex>
 
-#include "actors/gateway/remote/tls_middleman.hpp"
+#include "actors/client/caller.hpp"
 #include "runtime/base/check.hpp"
 
 namespace llmos::client {
@@ -13,31 +12,6 @@ namespace llmos::client {
 namespace {
 
 constexpr std::chrono::seconds stop_timeout{10};
-
-/// A failure that the thread of the sockets leaves for the session.
-class last_failure {
-public:
-  void set(const failure& x) {
-    const std::lock_guard lock(mutex_);
-    text_ = x.text;
-  }
-  std::string take() {
-    const std::lock_guard lock(mutex_);
-    return std::exchange(text_, {});
-  }
-
-private:
-  std::mutex mutex_;
-  std::string text_;
-};
-
-/// What a certificate can be for.
-result<void> check_names(const options& o) {
-  const auto fits = [](const std::string& x) { return !x.empty() && x.size() <= 255; };
-  if (!fits(o.host)) return failure{ec::invalid_argument, "host is empty or too long", ""};
-  if (o.server_name.empty() || fits(o.server_name)) return {};
-  return failure{ec::invalid_argument, "server_name is longer than 255 bytes", ""};
-}
 
 }  // namespace
 
@@ -53,12 +27,10 @@ connection::system_config::system_config(const options& o) {
 }
 
 connection::connection(const options& o, tls_context context) : config_(o), system_(config_) {
-  const auto refused = std::make_shared<last_failure>();
-  auto caller = std::make_shared<tls_caller>(tls_caller{std::move(context), o.server_name, {}});
-  caller->failed = [refused](const failure& x) { refused->set(x); };
-  middleman_ = make_tls_middleman(system_, nullptr, std::move(caller));
+  auto from = make_caller(system_, o, std::move(context));
+  middleman_ = std::move(from.middleman);
   session_ = system_.spawn(::llmos::client::session,
-                           session_args{o, middleman_, [refused] { return refused->take(); }});
+                           session_args{o, middleman_, std::move(from.why_refused)});
 }
 
 connection::~connection() {
@@ -72,8 +44,7 @@ connection::~connection() {
 }
 
 result<std::unique_ptr<connection>> connection::open(const options& o) {
-  LLMOS_TRY_VOID(check_names(o));
-  LLMOS_TRY(auto context, tls_context::for_client({o.certificate, o.key, o.ca}));
+  LLMOS_TRY(auto context, context_of(o));
   std::unique_ptr<connection> out(new connection(o, std::move(context)));
   LLMOS_TRY(out->welcome_, out->ask<wire::welcome>(o.connect_timeout, atom::open_v));
   return out;

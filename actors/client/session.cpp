@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "actors/client/caller.hpp"
 #include "actors/error.hpp"
 
 namespace llmos::client {
@@ -11,16 +12,6 @@ namespace {
 constexpr std::chrono::milliseconds first_backoff{100};
 constexpr std::chrono::seconds greeting_timeout{10};
 constexpr std::chrono::minutes answer_timeout{30};
-
-failure no_connection(const session_args& args, const caf::error& why) {
-  const std::string where = args.how.host + ":" + std::to_string(args.how.port);
-  const std::string tls = args.why_refused();
-  if (!tls.empty()) {
-    return {ec::io_error, where + ": " + tls, "check certificate, key, CA and server name"};
-  }
-  return {ec::io_error, where + ": " + caf::to_string(why),
-          "check that the node runs there and lets this client in (remote.clients)"};
-}
 
 wire::request to_wire(const generation& g) {
   wire::request out;
@@ -91,7 +82,9 @@ void session_state::connect() {
                 args_.how.port)
       .then([this](const caf::node_id&, const caf::strong_actor_ptr& found,
                    const std::set<std::string>&) { connected(found); },
-            [this](const caf::error& why) { lost(no_connection(args_, why)); });
+            [this](const caf::error& why) {
+              lost(no_connection(args_.how, args_.why_refused(), why));
+            });
 }
 
 void session_state::connected(const caf::strong_actor_ptr& found) {

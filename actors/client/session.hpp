@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "actors/atoms.hpp"
 #include "actors/client/client.hpp"
 #include "actors/wire.hpp"
 #include "runtime/security/tls.hpp"

@@ -2,11 +2,14 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <caf/io/middleman.hpp>
+#include <caf/scoped_actor.hpp>
 #include <filesystem>
 #include <future>
 #include <mutex>
 
 #include "actors/client/client.hpp"
+#include "actors/client/gate.hpp"
 #include "actors/gateway/remote/port.hpp"
 #include "actors/node.hpp"
 #include "runtime/base/read_file.hpp"
@@ -186,6 +189,55 @@ TEST_CASE_FIXTURE(fixture, "who is not on the list, or cannot prove it, does not
   start();
   CHECK(remote::client::connect(table[5].how).ok());
   CHECK_FALSE(remote::client::connect(options()).ok());
+}
+
+TEST_CASE_FIXTURE(fixture, "a service with actors of its own takes the gate's typed handle") {
+  struct system_config : caf::actor_system_config {
+    system_config() {
+      remote::add_wire_types(*this);
+      load<caf::io::middleman>();
+    }
+  } own_config;
+  caf::actor_system own(own_config);
+  auto link = remote::gate_link::connect(own, options());
+  if (!link) FAIL(to_string(link.error()));
+  CHECK((*link)->welcome().principal == "client");
+  const gate_actor gate = (*link)->gate();
+  std::promise<std::string> text;
+  auto service =
+      own.spawn([&text, gate](wire_client_actor::pointer self) -> wire_client_actor::behavior_type {
+        wire::request r;
+        r.ticket = "one";
+        r.prompt = "the prompt";
+        r.sampling = {{"max_tokens", "20"}, {"seed", "7"}, {"ignore_eos", "true"}};
+        self->request(gate, 10s, atom::submit_v, r).then([](const wire::accepted&) {});
+        auto so_far = std::make_shared<std::string>();
+        return {[self, gate, so_far](atom::chunk, const wire::chunk& x) {
+                  *so_far += x.text;
+                  self->send(gate, atom::ack_v, wire::ack{x.ticket, x.number});
+                },
+                [self, &text, so_far](atom::done, const wire::done&) {
+                  text.set_value(*so_far);
+                  self->quit();
+                },
+                [self, &text](atom::failed, const wire::failed& why) {
+                  text.set_value(why.text);
+                  self->quit();
+                }};
+      });
+  CHECK(text.get_future().get() == connect()->generate(ask(20)).get()->text);
+  caf::scoped_actor self{own};
+  self->request(gate, 10s, atom::load_v, wire::model_name{"nobody's"})
+      .receive([](const wire::model&) { FAIL("there is no such model"); },
+               [](const caf::error& why) { CHECK(remote::failure_of(why).code == ec::not_found); });
+  self->monitor(gate);
+  aut = nullptr;
+  bool is_down = false;
+  self->receive([&](const caf::down_msg&) { is_down = true; });
+  CHECK(is_down);
+  auto nobody = options();
+  nobody.certificate = dir.file("none");
+  CHECK(remote::gate_link::connect(own, nobody).error().code == ec::io_error);
 }
 
 TEST_CASE("a certificate's name does not pass for another one's fingerprint") {
