@@ -419,6 +419,34 @@ TEST_CASE_FIXTURE(fixture, "models list, load and unload") {
   CHECK(run({ask("again", 3)}).at(0).tokens.size() == 3);
 }
 
+TEST_CASE_FIXTURE(fixture, "a model is opened, and a prompt told in tokens, without a generation") {
+  caf::scoped_actor self{aut->system()};
+  const auto kernel = aut->kernel();
+  const auto failed = [](caf::error& e) { FAIL(to_string(to_failure(e))); };
+  self->request(kernel, 60s, atom::open_v, std::string{})
+      .receive(
+          [](const model_view& m) {
+            CHECK(m.model == "tiny");
+            CHECK(m.context == 256);
+            CHECK(m.loaded->vocabulary->size() > 0);
+          },
+          failed);
+  const auto done = run({ask("some text", 1)});
+  self->request(kernel, 60s, atom::encode_v, request_ptr(ask("some text", 1)))
+      .receive(
+          [&](const encoded_ptr& ids) {
+            CHECK(ids->size() == done.at(0).dones.at(0).usage.prompt_tokens);
+          },
+          failed);
+  const auto is_unknown = [](caf::error& e) { CHECK(to_failure(e).code == ec::not_found); };
+  self->request(kernel, 60s, atom::open_v, std::string{"nobody"})
+      .receive([](const model_view&) { FAIL("there is no such model"); }, is_unknown);
+  auto unknown = ask("x", 1);
+  unknown->model = "nobody";
+  self->request(kernel, 60s, atom::encode_v, request_ptr(unknown))
+      .receive([](const encoded_ptr&) { FAIL("there is no such model"); }, is_unknown);
+}
+
 TEST_CASE_FIXTURE(fixture, "a stop cancels what runs and tells its client") {
   caf::scoped_actor self{aut->system()};
   const auto me = caf::actor_cast<client_actor>(caf::actor_cast<caf::strong_actor_ptr>(self.ptr()));
