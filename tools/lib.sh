@@ -9,7 +9,9 @@ build_packages=(
   ca-certificates curl python3 python3-pip
 )
 # What the tests need beside that: clang 14 builds the sanitised programs and the fuzz targets.
-test_packages=(clang-14 clang-format-14 doctest-dev git libclang-rt-14-dev)
+test_packages=(clang-14 clang-format-14 doctest-dev git libclang-rt-14-dev python3-venv)
+# A client of the node from PyPI, in a virtual environment of the build folder.
+openai_package=openai==3.57.0
 # google-benchmark: the programs of tools/bench are built where it is.
 bench_packages=(libbenchmark-dev)
 # What builds runtime/ and its tests for aarch64 and runs them, and what they link there.

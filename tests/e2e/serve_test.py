@@ -17,27 +17,12 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tools"))
 import script_test  # noqa: E402
 from cli_test import Case, TIMEOUT_S  # noqa: E402
-from serving import HOST, ServeCase, read_all, statuses_of, text_of, wait_until  # noqa: E402
+from serving import (CONTEXT, HOST, LETTERS, LONG, ServeCase, only, read_all,  # noqa: E402
+                     statuses_of, text_of, token, wait_until)
 
 FILES = ["ca.crt", "ca.key", "node.crt", "node.key", "client-client.crt", "client-client.key",
          "api_keys"]
-CONTEXT = 4096  # of the tiny model
 KEY = r"^sk-llmos-[A-Za-z0-9_-]{43}$"
-# As many tokens as an answer of the tiny model can have, sixteen times: seconds of work.
-LONG = {"max_tokens": 4000, "n": 16, "ignore_eos": True}
-
-
-def token(letter):
-    """Its id in the tiny model, which has one for each byte."""
-    return ord(letter) + 3
-
-
-def only(letters):
-    """A bias that leaves the model nothing but these, so that its texts can be read."""
-    return {str(token(x)): 100 for x in letters}
-
-
-LETTERS = {"logit_bias": only("abcdefgh"), "temperature": 2, "top_k": 0, "top_p": 1, "min_p": 0}
 
 
 class Init(Case):

@@ -13,6 +13,22 @@ from cli_test import TIMEOUT_S, Case
 
 HOST = "127.0.0.1"
 SAYS = {"remote": r"^services connect at \S+:(\d+)$", "http": r"^https?://\S+:(\d+)/v1$"}
+CONTEXT = 4096  # of the tiny model
+# As many tokens as an answer of the tiny model can have, sixteen times: seconds of work.
+LONG = {"max_tokens": 4000, "n": 16, "ignore_eos": True}
+
+
+def token(letter):
+    """Its id in the tiny model, which has one for each byte."""
+    return ord(letter) + 3
+
+
+def only(letters):
+    """A bias that leaves the model nothing but these, so that its texts can be read."""
+    return {str(token(x)): 100 for x in letters}
+
+
+LETTERS = {"logit_bias": only("abcdefgh"), "temperature": 2, "top_k": 0, "top_p": 1, "min_p": 0}
 
 
 def wait_until(holds, what):
