@@ -92,6 +92,7 @@ void http_connection::read_next() {
   parser_->header_limit(static_cast<uint32_t>(options().max_header_bytes));
   parser_->body_limit(options().max_body_bytes);
   head_is_read_ = false;
+  num_head_bytes_ = 0;
   if (!is_first) {
     set_read_deadline(input_.empty() ? options().idle_timeout : options().read_timeout);
   }
@@ -141,7 +142,9 @@ void http_connection::parse() {
     }
     if (input_.empty()) return;
     error_code e;
-    input_.erase(0, parser_->put(asio::buffer(input_), e));
+    const size_t num_parsed = parser_->put(asio::buffer(input_), e);
+    input_.erase(0, num_parsed);
+    if (!count_head(num_parsed)) return send_error(refusal_of(http::error::header_limit));
     if (!count_body()) return send_error({503, "too many requests are being read"});
     if (e == http::error::need_more) {
       if (input_.size() <= options().max_header_bytes) return;
@@ -208,6 +211,13 @@ http_connection::refusal http_connection::refusal_of(const error_code& e) const 
   }
   if (e == http::error::bad_version) return {505, "only HTTP/1.0 and HTTP/1.1 are spoken here"};
   return {400, "this is no HTTP request: " + e.message()};
+}
+
+/// The parser's limit holds for what one call sees of a head; this one for all of it.
+bool http_connection::count_head(size_t num_bytes) {
+  if (head_is_read_) return true;
+  num_head_bytes_ += num_bytes;
+  return num_head_bytes_ <= options().max_header_bytes;
 }
 
 bool http_connection::count_body() {

@@ -103,6 +103,7 @@ private:
   void check_head();
   std::optional<refusal> refusal_of_head() const;
   refusal refusal_of(const error_code& e) const;
+  bool count_head(size_t num_bytes);
   bool count_body();
   void begin_exchange();
   http_request take_request();
@@ -134,6 +135,7 @@ private:
   std::optional<parser> parser_;
   http_headers headers_;  // of the head; a trailer adds none
   bool head_is_read_ = false;
+  size_t num_head_bytes_ = 0;  // that the parser took
   bool is_reading_ = false;
   bool is_ended_ = false;   // the client's side is
   size_t num_counted_ = 0;  // of the body, at the host

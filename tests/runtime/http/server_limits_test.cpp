@@ -93,6 +93,16 @@ TEST_SUITE("runtime.http.server_limits") {
     CHECK(rig.is_empty());
   }
 
+  TEST_CASE("headers are limited all together, also where each comes by itself") {
+    http_rig rig{small_limits()};
+    http_client client{rig.port()};
+    client.send("GET / HTTP/1.1\r\nHost: x\r\n");
+    for (int i = 0; i < 2000; ++i) client.send("X: y\r\n");
+    client.send("\r\n");
+    CHECK(client.read_response().status() == 431);
+    CHECK(rig.is_empty());
+  }
+
   TEST_CASE("a body of just the limit is taken, one more byte is told while it still comes") {
     http_rig rig{small_limits()};
     http_client client{rig.port()};
