@@ -12,6 +12,10 @@ namespace llmos::openai {
 
 namespace {
 
+std::string no_json_at(size_t byte) {
+  return "the body is no valid JSON at byte " + std::to_string(byte);
+}
+
 /// Builds the value as its text is read. The usual way looks for each name among those before it,
 /// which a body of a million names turns into hours.
 class value_builder : public json::json_sax_t {
@@ -39,7 +43,7 @@ public:
 
   bool parse_error(size_t at, const std::string&, const nlohmann::detail::exception& e) override {
     if (e.id == number_overflow) return refuse("a number in the body is too large");
-    return refuse("the body is no valid JSON at byte " + std::to_string(at));
+    return refuse(no_json_at(at));
   }
 
   json take() { return std::move(root_); }
@@ -100,14 +104,21 @@ private:
   std::string complaint_;
 };
 
+api_error invalid_json(std::string message) {
+  api_error out = invalid("", std::move(message));
+  out.code = "invalid_json";
+  return out;
+}
+
 }  // namespace
 
 outcome<json> parse_body(std::string_view text) {
+  // The parser takes a zero byte for the end of its input, whatever comes behind it.
+  const size_t zero = text.find('\0');
+  if (zero != text.npos) return invalid_json(no_json_at(zero + 1));
   value_builder builder;
   if (json::sax_parse(text, &builder)) return builder.take();
-  api_error out = invalid("", builder.complaint());
-  out.code = "invalid_json";
-  return out;
+  return invalid_json(builder.complaint());
 }
 
 outcome<json> parse_object(std::string_view text) {

@@ -53,6 +53,8 @@ TEST_SUITE("runtime.openai.json_body") {
       CAPTURE(r.text);
       CHECK(complaint(r.text) == r.complaint);
     }
+    CHECK(complaint({"{}\0 {}", 6}) == "the body is no valid JSON at byte 3");
+    CHECK(complaint({"{\"a\": \"\0\"}", 10}) == "the body is no valid JSON at byte 8");
   }
 
   TEST_CASE("64 levels are read, deeper ones refused before they are held") {
