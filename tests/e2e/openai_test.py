@@ -382,4 +382,6 @@ class Together(OpenaiCase):
 
 
 if __name__ == "__main__":
+    if openai is None:  # tools/test shows such lines
+        print("[skipped] openai_test.py: the package openai is not installed", flush=True)
     script_test.main()
