@@ -305,6 +305,8 @@ class Http(HostileCase):
             with self.subTest(start):
                 said = self.node.say(self.head(f"{start} HTTP/1.1", "Connection: close"))
                 self.assertEqual(statuses_of(said), [status])
+                self.assertEqual(b"\r\nallow: " in said, status == 405)
+        self.assertEqual(self.node.get(CHAT).headers["Allow"], "POST")
 
     def test_lengths_that_are_wrong(self):
         body = b'{"prompt": "hi", "max_tokens": 1}'

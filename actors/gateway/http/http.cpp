@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <caf/send.hpp>
 #include <chrono>
+#include <iterator>
 #include <random>
 #include <utility>
 
@@ -41,8 +42,9 @@ void respond(const http_call_ptr& call, std::string_view body, std::string_view 
   call->exchange->respond(200, headers_of(type), body);
 }
 
-void respond(const http_call_ptr& call, const api_error& why) {
+void respond(const http_call_ptr& call, const api_error& why, http_headers more = {}) {
   auto headers = headers_of(json_type);
+  std::move(more.begin(), more.end(), std::back_inserter(headers));
   if (why.retry_after_s > 0) {
     headers.emplace_back("retry-after", std::to_string(why.retry_after_s));
   }
@@ -198,11 +200,11 @@ void http_state::route(const http_call_ptr& call, const caller& who) {
       {"POST", "/detokenize", [&] { detokenize(call); }},
       {"GET", "/metrics", [&] { metrics(call, who); }},
   };
-  bool is_known = false;
+  std::string allowed;
   for (const row& x : table) {
     if (x.path != r.path) continue;
-    is_known = true;
     if (x.method == r.method) return x.serve();
+    allowed = x.method;
   }
   if (const auto model = behind(r, "/v1/models/"); model && r.method == "GET") {
     return list_models(call, model);
@@ -210,8 +212,9 @@ void http_state::route(const http_call_ptr& call, const caller& who) {
   if (const auto name = behind(r, "/v1/requests/"); name && r.method == "DELETE") {
     return cancel_named(call, who, *name);
   }
-  if (!is_known) return respond(call, no_such_route(r));
-  respond(call, error_of(405, "method_not_allowed", r.path + " does not take " + r.method));
+  if (allowed.empty()) return respond(call, no_such_route(r));
+  respond(call, error_of(405, "method_not_allowed", r.path + " does not take " + r.method),
+          {{"allow", allowed}});
 }
 
 /// Asks the kernel and uses the answer; the client is told what goes wrong.
