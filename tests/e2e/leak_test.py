@@ -240,6 +240,20 @@ class Counters(ServeCase):
 class Named(ServeCase):
     """Requests that are ended by the id of their answer."""
 
+    def test_with_each_of_their_answers(self):
+        # Also those that the kernel has not taken yet when another's first word is out.
+        node = self.serve()
+        control = node.connect()
+        self.addCleanup(control.close)
+        node.get("/livez", on=control)
+        for _ in range(5):
+            stream = node.stream_completion(["hi"] * 8, **LONG)
+            name = stream.headers["X-Request-Id"]
+            self.assertEqual(node.ask("DELETE", f"/v1/requests/{name}", on=control).status, 200)
+            reasons = [c["finish_reason"] for e in stream for c in e["choices"]]
+            self.assertEqual(reasons.count("abort"), 8 * LONG["n"])
+            node.wait_until_idle()
+
     def test_only_by_their_owner_or_an_operator(self):
         keys = [self.ok("key", "add", name).text.strip() for name in ("billing", "other")]
         node = self.serve()

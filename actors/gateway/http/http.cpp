@@ -374,6 +374,7 @@ void http_state::taken(uint64_t asked, const place& at, request_id id) {
     return cancel_request(id);
   }
   it->second.ids[at.choice] = id;
+  if (it->second.is_cancelled) cancel_request(id);
   for (event& e : early) add(id, std::move(e));
 }
 
@@ -467,6 +468,7 @@ void http_state::cancel_named(const http_call_ptr& call, const caller& who, std:
   if (it == completions_.end()) {
     return respond(call, error_of(404, "not_found", "no such request runs"));
   }
+  it->second.is_cancelled = true;
   for (const auto& id : it->second.ids) {
     if (id) cancel_request(*id);
   }

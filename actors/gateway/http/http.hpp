@@ -82,7 +82,8 @@ private:
     std::optional<openai::answer> answer;        ///< Once the model is known.
     std::vector<std::optional<request_id>> ids;  ///< By choice; while it runs.
     size_t num_taken = 0;
-    bool has_started = false;  ///< The stream has.
+    bool has_started = false;   ///< The stream has.
+    bool is_cancelled = false;  ///< By its name: so is each choice that is still to be taken.
   };
   struct place {
     uint64_t call;
