@@ -1,0 +1,199 @@
+#!/usr/bin/env python3
+"""The example services of tools/examples against a real node: what they write and how they end.
+
+Usage: examples_test.py LLMOS MAKE_TINY_MODEL EXAMPLE_MODULE SERVICE…
+
+With the tiny model, whose weights are random, the mechanics; what needs a model that understands
+is skipped where the default model is missing.
+"""
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tools"))
+import script_test  # noqa: E402
+from cli_test import TIMEOUT_S, map_path  # noqa: E402
+from serving import HOST, ServeCase  # noqa: E402
+
+SERVICES = {pathlib.Path(p).name: str(pathlib.Path(p).resolve()) for p in sys.argv[4:]}
+LABELS = ["positive", "negative", "neutral"]
+
+
+def model_path():
+    if "LLMOS_TEST_MODEL" in os.environ:
+        return pathlib.Path(os.environ["LLMOS_TEST_MODEL"])
+    folder = os.environ.get("LLMOS_MODELS") or pathlib.Path.home() / ".local/share/llmos/models"
+    return pathlib.Path(folder) / "SmolLM2-135M-Instruct.Q4_1.gguf"
+
+
+MODEL = model_path()
+needs_model = unittest.skipUnless(MODEL.exists(), "no default model")
+
+
+class ServiceCase(ServeCase):
+    """A node, and a service that uses it."""
+
+    node_settings = []
+    service = ""
+
+    def setUp(self):
+        super().setUp()
+        self.node = self.serve(*self.node_settings, ports=["remote", "http"])
+
+    def use(self, *arguments, stdin="", status=0):
+        """The events of a run that ends with this status, and what it said on standard error."""
+        run = subprocess.run(
+            [SERVICES[self.service], "--connect", f"{HOST}:{self.node.ports['remote']}",
+             *map_path(arguments)],
+            input=stdin if isinstance(stdin, bytes) else stdin.encode(), capture_output=True,
+            cwd=self.here, env=self.env, timeout=TIMEOUT_S, check=False)
+        errors = run.stderr.decode()
+        self.assertEqual(run.returncode, status, errors)
+        return [json.loads(line) for line in run.stdout.splitlines()], errors
+
+    def fails(self, status, text, *arguments, stdin=""):
+        """It says what is wrong and how to mend it, and writes nothing."""
+        events, errors = self.use(*arguments, stdin=stdin, status=status)
+        self.assertEqual(events, [])
+        self.assertTrue(errors.startswith("error: "), errors)
+        self.assertIn(text, errors)
+        self.assertIn("\nhint: ", errors)
+
+
+class Connecting(ServiceCase):
+    service = "sentiment"
+
+    def run_at(self, *arguments):
+        run = subprocess.run([SERVICES["sentiment"], *map_path(arguments)], cwd=self.here,
+                             env=self.env, stdin=subprocess.DEVNULL, capture_output=True,
+                             timeout=TIMEOUT_S, check=False)
+        return run.returncode, run.stderr.decode()
+
+    def test_what_is_wrong_is_said(self):
+        port = self.node.ports["remote"]
+        self.fails(2, "--wrong", "--wrong")
+        self.fails(3, "elsewhere/client-client.crt", "--identity", "elsewhere")
+        self.fails(3, "client-ann.crt", "--client", "ann")
+        self.fails(3, "'huge'", "--model", "huge", stdin="Shares rise\n")
+        status, errors = self.run_at("--connect", "nowhere")
+        self.assertEqual(status, 2)
+        self.assertIn('"nowhere" is no HOST:PORT', errors)
+        self.assertEqual(self.node.stop(), 0)
+        status, errors = self.run_at("--connect", f"{HOST}:{port}")
+        self.assertEqual(status, 3)
+        self.assertIn(str(port), errors)
+
+    def test_help_is_there(self):
+        for name in SERVICES:
+            with self.subTest(name):
+                self.service = name
+                run = subprocess.run([SERVICES[name], "--help"], capture_output=True, check=True)
+                self.assertIn(b"--connect HOST:PORT", run.stdout)
+
+
+class Sentiment(ServiceCase):
+    service = "sentiment"
+
+    def test_each_headline_gets_a_label_and_probabilities(self):
+        lines = 'Shares rise\n\n{"headline": "Shares\\nfall", "time": "12:01"}\n'
+        events, errors = self.use(stdin=lines)
+        self.assertEqual(errors, "")
+        self.assertEqual([e["headline"] for e in events], ["Shares rise", "Shares fall"])
+        self.assertEqual([e.get("time") for e in events], [None, "12:01"])
+        for number, e in enumerate(events, 1):
+            self.assertEqual(e["number"], number)
+            self.assertEqual(list(e["probabilities"]), LABELS)
+            self.assertAlmostEqual(sum(e["probabilities"].values()), 1, delta=0.001)
+            self.assertEqual(e["label"], max(LABELS, key=e["probabilities"].get))
+
+    def test_it_says_the_same_again(self):
+        lines = "Shares rise\nShares fall\nShares rise\n"
+        first, again = self.use(stdin=lines)[0], self.use(stdin=lines)[0]
+        self.assertEqual(first, again)
+        self.assertEqual(first[0]["probabilities"], first[2]["probabilities"])
+
+    def test_a_line_that_cannot_be_read_is_left_out(self):
+        lines = b"Shares rise\n\xff\n{\"title\": 1}\n" + 5000 * b"x" + b"\nShares fall\n"
+        events, errors = self.use(stdin=lines, status=1)
+        self.assertEqual([e["headline"] for e in events], ["Shares rise", "Shares fall"])
+        self.assertIn("error: line 2 is no UTF-8\n", errors)
+        self.assertIn('error: line 3 has no text "headline"\n', errors)
+        self.assertEqual(errors.count("error: "), 3)
+
+    def test_options_have_ranges(self):
+        self.fails(2, "--window", "--window", 0)
+        self.fails(2, "--threshold", "--threshold", -1)
+
+
+GOOD_NEWS = [
+    "Acme shares soar 20% after record quarterly profit",
+    "Profit rises as demand for chips surges",
+    "Company raises full-year outlook on strong sales",
+    "Stocks rally to all-time high on upbeat jobs data",
+    "Retailer beats expectations and raises dividend",
+    "Bank wins approval for merger, shares jump",
+    "Carmaker posts best quarter in its history",
+    "Startup secures major contract, revenue doubles",
+    "Drugmaker jumps after trial success",
+    "Exports grow faster than expected",
+    "Airline orders surge as travel recovers",
+    "Brewer hikes dividend on robust sales",
+]
+BAD_NEWS = [
+    "Shares plunge after profit warning",
+    "Company files for bankruptcy as debts mount",
+    "Bank posts heavy losses and cuts 5,000 jobs",
+    "Stocks tumble on fears of recession",
+    "Regulator fines insurer for fraud",
+    "Retailer misses expectations and slashes dividend",
+    "Factory closes as demand collapses",
+    "Credit rating downgraded to junk",
+    "Investors flee as currency collapses",
+    "Tech giant lays off 10,000 workers",
+    "Inflation surges, squeezing consumers",
+    "Hedge fund suffers record losses",
+]
+NO_NEWS = [
+    "Company to hold annual meeting on May 12",
+    "Bank names new head of human resources",
+    "Firm to publish quarterly report on Thursday",
+    "Shares unchanged in quiet trading",
+    "Central bank leaves rates unchanged, as expected",
+    "Board appoints auditor for another year",
+    "Exchange announces trading hours for the holidays",
+    "Committee schedules hearing for June",
+    "Company moves listing to another exchange",
+    "Finance chief to speak at conference",
+    "Statistics office to revise its survey",
+    "Retailer opens new office in Madrid",
+]
+
+
+class WithModel(ServiceCase):
+    node_settings = ["--set", f"models.default_model={MODEL}"]
+
+
+@needs_model
+class SentimentOfTheDefaultModel(WithModel):
+    service = "sentiment"
+
+    def test_most_labels_are_right(self):
+        for label, headlines in zip(LABELS, (GOOD_NEWS, BAD_NEWS, NO_NEWS)):
+            events, _ = self.use("--threshold", 2, stdin="\n".join(headlines))
+            right = [e["label"] for e in events].count(label)
+            self.assertGreaterEqual(right, 9, [(e["headline"], e["label"]) for e in events])
+
+    def test_a_shift_of_the_mood_alerts_once(self):
+        for first, then, how in ((GOOD_NEWS, BAD_NEWS, "falling"), (BAD_NEWS, GOOD_NEWS, "rising")):
+            with self.subTest(how):
+                events, _ = self.use("--window", 6, stdin="\n".join(first + then))
+                alerts = [e for e in events if "alert" in e]
+                self.assertEqual([e["alert"] for e in alerts], [how], events)
+                self.assertGreater(alerts[0]["number"], len(first))
+
+
+if __name__ == "__main__":
+    script_test.main()
