@@ -19,6 +19,7 @@ from cli_test import TIMEOUT_S, map_path  # noqa: E402
 from serving import HOST, ServeCase  # noqa: E402
 
 SERVICES = {pathlib.Path(p).name: str(pathlib.Path(p).resolve()) for p in sys.argv[4:]}
+SOURCES = script_test.ROOT / "tools/examples"
 LABELS = ["positive", "negative", "neutral"]
 
 
@@ -193,6 +194,84 @@ class SentimentOfTheDefaultModel(WithModel):
                 alerts = [e for e in events if "alert" in e]
                 self.assertEqual([e["alert"] for e in alerts], [how], events)
                 self.assertGreater(alerts[0]["number"], len(first))
+
+
+def answers_of(events, customer):
+    return [e["answer"] for e in events if e.get("customer") == customer and "answer" in e]
+
+
+class Assistant(ServiceCase):
+    service = "assistant"
+    WISH = "Let me speak to a human"
+
+    def talk(self, *lines, unsure=-100, arguments=(), status=0):
+        return self.use("--max-tokens", 12, "--unsure", unsure, *arguments,
+                        stdin="\n".join(lines), status=status)
+
+    def test_customers_at_once_get_what_each_gets_alone(self):
+        texts = {c: [f"{c} asks {i}" for i in range(3)] for c in "abcdefgh"}
+        together, _ = self.talk(*(f"{c}: {texts[c][i]}" for i in range(3) for c in texts))
+        for c in texts:
+            alone, _ = self.talk(*(json.dumps({"customer": c, "text": x}) for x in texts[c]))
+            self.assertEqual(len(answers_of(alone, c)), 3)
+            self.assertEqual(answers_of(together, c), answers_of(alone, c))
+
+    def test_an_answer_is_streamed(self):
+        events, _ = self.talk("ann: hello")
+        parts = "".join(e["part"] for e in events if "part" in e)
+        self.assertEqual([parts], answers_of(events, "ann"))
+        self.assertLess(events[-1]["mean_logprob"], 0)
+
+    def test_a_person_takes_over_until_the_customer_is_back(self):
+        events, _ = self.talk("ann: hello", f"ann: {self.WISH}", "ann: are you there?", "/back ann",
+                              "ann: thanks", f"bob: {self.WISH}")
+        first, second = answers_of(events, "ann")
+        handed = {e["hand_over"]: e for e in events if "hand_over" in e}
+        self.assertEqual(handed["ann"]["reason"], "the customer asks for a person")
+        self.assertEqual(handed["ann"]["transcript"], [{"role": "user", "text": "hello"},
+                                                       {"role": "assistant", "text": first},
+                                                       {"role": "user", "text": self.WISH}])
+        self.assertEqual([t["text"] for t in handed["bob"]["transcript"]], [self.WISH])
+        self.assertTrue(second)
+
+    def test_an_unsure_answer_hands_over(self):
+        events, _ = self.talk("ann: hello", "ann: hello?", unsure=0)
+        self.assertEqual(len(answers_of(events, "ann")), 1)
+        self.assertEqual(events[-1]["reason"], "the model is unsure of its answer")
+
+    def test_an_answer_that_fails_hands_over(self):
+        events, _ = self.talk("ann: " + 5000 * "x", "bob: hello", status=1)
+        handed = [e for e in events if "hand_over" in e]
+        self.assertEqual([e["hand_over"] for e in handed], ["ann"])
+        self.assertIn("no answer: over_context: ", handed[0]["reason"])
+        self.assertEqual(len(answers_of(events, "bob")), 1)
+
+    def test_hand_overs_are_added_to_a_queue(self):
+        queue = self.here / "queue.jsonl"
+        for name in ("ann", "bob"):
+            self.assertEqual(self.talk(f"{name}: {self.WISH}", arguments=["--queue", queue])[0], [])
+        handed = [json.loads(line) for line in queue.read_text().splitlines()]
+        self.assertEqual([e["hand_over"] for e in handed], ["ann", "bob"])
+
+    def test_what_is_wrong_is_said(self):
+        _, errors = self.talk("hello", "/back bob", '{"customer": "ann"}', status=1)
+        for text in ("line 1 names no customer", "nobody called 'bob' has written",
+                     'line 3 has no text "text"'):
+            self.assertIn(f"error: {text}\nhint: ", errors)
+        self.fails(3, "facts.txt: No such file", "--facts", "facts.txt")
+        self.fails(3, "nowhere/queue cannot be written", "--queue", "nowhere/queue")
+
+
+@needs_model
+class AssistantOfTheDefaultModel(WithModel):
+    service = "assistant"
+
+    def test_it_knows_its_facts(self):
+        lines = "ann: When are you open?\n"
+        how = ["--facts", SOURCES / "assistant/lumen.txt"]
+        events, _ = self.use(*how, stdin=lines)
+        self.assertRegex(answers_of(events, "ann")[0], r"9 .*18")
+        self.assertEqual(self.use(*how, stdin=lines)[0][-1], events[-1])
 
 
 if __name__ == "__main__":
