@@ -20,6 +20,8 @@ from serving import HOST, ServeCase  # noqa: E402
 
 SERVICES = {pathlib.Path(p).name: str(pathlib.Path(p).resolve()) for p in sys.argv[4:]}
 SOURCES = script_test.ROOT / "tools/examples"
+CATALOGUE = json.loads((SOURCES / "recommender/catalogue.json").read_text())
+CATEGORIES = list(dict.fromkeys(x["category"] for x in CATALOGUE))
 LABELS = ["positive", "negative", "neutral"]
 
 
@@ -272,6 +274,75 @@ class AssistantOfTheDefaultModel(WithModel):
         events, _ = self.use(*how, stdin=lines)
         self.assertRegex(answers_of(events, "ann")[0], r"9 .*18")
         self.assertEqual(self.use(*how, stdin=lines)[0][-1], events[-1])
+
+
+class Recommending(ServiceCase):
+    service = "recommender"
+
+    def setUp(self):
+        super().setUp()
+        self.how = ["--catalogue", SOURCES / "recommender/catalogue.json", "--profiles", "profiles"]
+
+    def like(self, user, *items):
+        for x in items:
+            self.use(*self.how, "like", user, x["id"])
+
+    def recommend(self, user, *arguments):
+        return self.use(*self.how, "recommend", user, *arguments)[0]
+
+
+class Recommender(Recommending):
+    def test_likes_are_recorded_once_and_no_node_is_needed(self):
+        self.assertEqual(self.node.stop(), 0)
+        for x, count in ((0, 1), (1, 2), (0, 2)):
+            events, _ = self.use(*self.how, "like", "ann", CATALOGUE[x]["id"])
+            self.assertEqual(events, [{"user": "ann", "likes": count}])
+        self.assertEqual((self.here / "profiles/ann.jsonl").read_text(),
+                         "".join(f'{{"item":"{x["id"]}"}}\n' for x in CATALOGUE[:2]))
+
+    def test_what_is_liked_is_not_recommended(self):
+        self.like("ann", *CATALOGUE[:3])
+        events = self.recommend("ann", "-n", 1000)
+        self.assertEqual({e["id"] for e in events}, {x["id"] for x in CATALOGUE[3:]})
+        self.assertEqual([e["place"] for e in events], list(range(1, len(CATALOGUE) - 2)))
+        scores = [e["score"] for e in events]
+        self.assertEqual(scores, sorted(scores, reverse=True))
+        for e in events:
+            self.assertTrue(e["why"].startswith(("You like cooking, and this book", "This book")))
+
+    def test_the_same_seed_says_the_same(self):
+        self.like("ann", *CATALOGUE[:2])
+        self.assertEqual(self.recommend("ann", "--seed", 7), self.recommend("ann", "--seed", 7))
+
+    def test_of_nobody_the_catalogue_keeps_its_order(self):
+        events = self.recommend("nobody")
+        self.assertEqual([e["id"] for e in events], [x["id"] for x in CATALOGUE[:3]])
+        self.assertEqual({e["score"] for e in events}, {0})
+
+    def test_what_is_wrong_is_said(self):
+        self.fails(2, "no item has the id 'x'", *self.how, "like", "ann", "x")
+        self.fails(2, "'../ann' is no name for a user", *self.how, "recommend", "../ann")
+        self.fails(2, "A subcommand is required", *self.how)
+        self.fails(3, "catalogue.json: No such file", "recommend", "ann")
+        (self.here / "catalogue.json").write_text("{}")
+        self.fails(3, "catalogue.json is no array of JSON", "recommend", "ann")
+
+
+@needs_model
+class RecommenderOfTheDefaultModel(Recommending, WithModel):
+    def test_ten_likes_of_a_category_raise_it_to_the_top(self):
+        was_there = []
+        for category in CATEGORIES:
+            with self.subTest(category):
+                others = [x for x in CATALOGUE if x["category"] != category]
+                self.like(category, *others[::16])
+                was_there.append(self.recommend(category)[0]["category"] == category)
+                self.like(category, *[x for x in CATALOGUE if x["category"] == category][:10])
+                first, *_ = events = self.recommend(category)
+                self.assertEqual(first["category"], category)
+                self.assertRegex(first["why"], rf"^You like {category}, and this book .*[.!?…]$")
+        self.assertIn(False, was_there)
+        self.assertEqual(self.recommend(category), events)
 
 
 if __name__ == "__main__":
