@@ -16,8 +16,8 @@ import warnings
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tools"))
 import script_test  # noqa: E402
 from cli_test import TIMEOUT_S  # noqa: E402
-from serving import (CONTEXT, HOST, LETTERS, LONG, ServeCase, chat_body, read_all,  # noqa: E402
-                     statuses_of, wait_until)
+from serving import (CONTEXT, HOST, LETTERS, LONG, VERY_LONG, ServeCase, chat_body,  # noqa: E402
+                     read_all, statuses_of, wait_until)
 
 CHAT, TEXT = "/v1/chat/completions", "/v1/completions"
 WORD = 2**31 - 1
@@ -410,11 +410,11 @@ class Slow(HostileCase):
 class Gone(HostileCase):
     """Clients that leave half of everything open."""
 
-    def stream(self, **fields):
-        body = json.dumps(chat_body("hi", {**LONG, "n": 1, "stream": True, **fields})).encode()
+    def stream(self):
+        body = json.dumps({**VERY_LONG, "stream": True}).encode()
         s = self.node.open()
         self.addCleanup(s.close)
-        s.sendall(self.head(f"POST {CHAT} HTTP/1.1", f"Content-Length: {len(body)}") + body)
+        s.sendall(self.head(f"POST {TEXT} HTTP/1.1", f"Content-Length: {len(body)}") + body)
         return s
 
     def cancelled(self):
@@ -438,12 +438,12 @@ class Gone(HostileCase):
         ways = {"close": lambda s: s.close(), "half": lambda s: s.shutdown(socket.SHUT_WR),
                 "reset": lambda s: (s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORT),
                                     s.close())}
-        for number, (name, leave) in enumerate(ways.items(), 1):
+        for name, leave in ways.items():
             with self.subTest(name):
-                s = self.stream()
+                before, s = self.cancelled(), self.stream()
                 self.assertTrue(s.recv(4096))
                 leave(s)
-                wait_until(lambda n=number: self.cancelled() == n, "it is cancelled")
+                wait_until(lambda x=before: self.cancelled() > x, "it is cancelled")
 
     def test_before_the_first_word_of_one(self):
         body = json.dumps(chat_body("hi", LONG)).encode()
@@ -470,28 +470,26 @@ class Full(ServeCase):
         self.assertGreaterEqual(int(answer.headers["Retry-After"]), 1)
 
     def check_full(self, limits, running, asked):
-        """As many streams as there is room for, one too many, and room again."""
+        """A stream for which there is room, one too many beside it, and room again."""
         node = self.serve(*self.set(**limits))
-        streams = [node.stream_chat(**{**LONG, "n": 1}) for _ in range(running)]
-        for stream in streams:
-            next(iter(stream))
-        for stream in (True, False):
-            self.refused(node, {**asked, "stream": stream})
-        for stream in streams:
-            stream.close()
+        stream = node.stream(TEXT, running)
+        next(iter(stream))
+        for is_streamed in (True, False):
+            self.refused(node, {**asked, "stream": is_streamed})
+        stream.close()
         node.wait_until_idle()
         wait_until(lambda: node.chat(max_tokens=1).status == 200, "there is room again")
         self.assertEqual(node.stop(), 0)
 
     def test_the_nodes_processes(self):
-        self.check_full({"kernel_max_processes": 2}, 2, {"max_tokens": 1})
+        self.check_full({"kernel_max_processes": 128}, VERY_LONG, {"max_tokens": 1})
 
     def test_several_answers_of_one_request_count_each(self):
-        self.check_full({"kernel_max_processes": 4}, 1, {"max_tokens": 1, "n": 4})
+        self.check_full({"kernel_max_processes": 130}, VERY_LONG, {"max_tokens": 1, "n": 4})
 
     def test_an_engines_queue(self):
-        self.check_full({"engine_max_running": 1, "engine_max_waiting": 1}, 1,
-                        {"max_tokens": 1, "n": 16})
+        self.check_full({"engine_max_running": 1, "engine_max_waiting": 1},
+                        {**VERY_LONG, "prompt": "hi", "n": 1}, {"max_tokens": 1, "n": 16})
 
     def test_connections(self):
         node = self.serve(*self.set(http_max_connections=2))

@@ -15,7 +15,8 @@ import threading
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tools"))
 import script_test  # noqa: E402
 from cli_test import TIMEOUT_S  # noqa: E402
-from serving import HOST, LETTERS, LONG, ServeCase, chat_body, wait_until  # noqa: E402
+from serving import (HOST, LETTERS, LONG, VERY_LONG, ServeCase, chat_body,  # noqa: E402
+                     wait_until)
 
 NUM_CANCELS = 10_000
 NUM_CLIENTS = 16
@@ -247,7 +248,7 @@ class Named(ServeCase):
         self.addCleanup(control.close)
         node.get("/livez", on=control)
         for _ in range(5):
-            stream = node.stream_completion(["hi"] * 8, **LONG)
+            stream = node.stream("/v1/completions", VERY_LONG)
             name = stream.headers["X-Request-Id"]
             self.assertEqual(node.ask("DELETE", f"/v1/requests/{name}", on=control).status, 200)
             reasons = [c["finish_reason"] for e in stream for c in e["choices"]]

@@ -25,7 +25,8 @@ except ImportError:
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tools"))
 import script_test  # noqa: E402
 from cli_test import TIMEOUT_S  # noqa: E402
-from serving import HOST, LETTERS, LONG, ServeCase, only, wait_until  # noqa: E402
+from serving import (HOST, LETTERS, LONG, VERY_LONG, ServeCase, only,  # noqa: E402
+                     wait_until)
 
 os.environ["NO_PROXY"] = os.environ["no_proxy"] = "*"  # the node is here
 NOT_OPENAIS = ("top_k", "min_p", "ignore_eos", "stop_token_ids")
@@ -252,24 +253,23 @@ class Errors(OpenaiCase):
                    cast_to=str)
 
     def test_a_node_that_is_full(self):
-        client = self.connect(self.serve(*self.set(kernel_max_processes=1)))
-        with client.chat.completions.create(**chat(**{**LONG, "n": 1}), stream=True) as stream:
+        client = self.connect(self.serve(*self.set(kernel_max_processes=128)))
+        with client.completions.create(**asked(**VERY_LONG), stream=True) as stream:
             next(iter(stream))
             e = self.fails(openai.RateLimitError, 429, "overloaded",
                            client.chat.completions.create, **chat())
             self.assertGreaterEqual(int(e.response.headers["Retry-After"]), 1)
 
     def test_the_package_tries_again_as_it_is_told(self):
-        node = self.serve(*self.set(kernel_max_processes=1))
-        client = self.connect(node)
-        stream = client.chat.completions.create(**chat(**{**LONG, "n": 1}), stream=True)
-        next(iter(stream))
+        node = self.serve(*self.set(kernel_max_processes=128))
         patient = self.connect(node, max_retries=100)
+        stream = self.connect(node).completions.create(**asked(**VERY_LONG), stream=True)
+        next(iter(stream))
         with futures.ThreadPoolExecutor() as beside:
             answer = beside.submit(patient.chat.completions.with_raw_response.create,
                                    **chat(max_tokens=1))
             wait_until(lambda: node.metric("llmos_requests_refused_total") > 0, "it is refused")
-            stream.close()  # which frees the one place
+            stream.close()  # which frees the places
             self.assertGreaterEqual(answer.result(TIMEOUT_S).retries_taken, 1)
 
     def test_a_body_that_is_too_large(self):
@@ -287,7 +287,7 @@ class Errors(OpenaiCase):
         self.assertEqual(raised.exception.code, "deadline_exceeded")
 
     def test_a_node_that_drains(self):
-        with self.chats.create(**chat(**LONG), stream=True) as stream:
+        with self.texts.create(**asked(**VERY_LONG), stream=True) as stream:
             next(iter(stream))
             self.node.signal(signal.SIGTERM)
             wait_until(lambda: self.node.get("/readyz").status == 503, "the node drains")

@@ -16,6 +16,8 @@ SAYS = {"remote": r"^services connect at \S+:(\d+)$", "http": r"^https?://\S+:(\
 CONTEXT = 4096  # of the tiny model
 # As many tokens as an answer of the tiny model can have, sixteen times: seconds of work.
 LONG = {"max_tokens": 4000, "n": 16, "ignore_eos": True}
+# For /v1/completions, 128 times: what others meet while it runs is not a matter of luck.
+VERY_LONG = {**LONG, "prompt": ["hi"] * 8}
 
 
 def token(letter):
