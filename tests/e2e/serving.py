@@ -86,6 +86,8 @@ class Answer:
 
     @property
     def text(self):
+        if self.status != 200:
+            raise AssertionError(f"{self.status}: {self.body}")
         return text_of(self.json()["choices"][0])
 
 

@@ -36,9 +36,10 @@ void gate_state::configure(const node_config& c) {
   operators_ = {c.remote.operators.begin(), c.remote.operators.end()};
 }
 
+/// Whoever asks something meanwhile waits for it.
 void gate_state::ask_for_kernel() {
   self->request(args_.supervisor, answer_timeout, atom::kernel_v)
-      .then(
+      .await(
           [this](const kernel_actor& k) {
             kernel_ = k;
             self->monitor(k);

@@ -62,11 +62,15 @@ struct fixture : test::whole_node {
     settle();
   }
   void spawn_gate() {
+    spawn_early_gate();
+    settle();
+  }
+  /// One that does not know its kernel yet.
+  void spawn_early_gate() {
     gate_args args{config, aut, [this](const caf::node_id&) { return who; },
-                   [this](const caf::node_id&) { ++num_cuts; }};
+                   [this](const caf::node_id&) { ++num_cuts; }, [](uint64_t) {}};
     if (aut_gate) self->send_exit(aut_gate, caf::exit_reason::user_shutdown);
     aut_gate = sys.spawn(gate, std::move(args));
-    settle();
   }
 
   /// One that said hello.
@@ -372,6 +376,17 @@ TEST_CASE_FIXTURE(fixture, "who has a node's id after another says hello, and is
   who = "bob";
   REQUIRE(say<wire::welcome>(x, atom::hello_v, wire::hello{}).ok());
   CHECK(load().error().text == "bob may not do that here");
+}
+
+TEST_CASE_FIXTURE(fixture, "who asks before the gate knows its kernel waits for it") {
+  spawn_early_gate();
+  auto& x = come_silently();
+  auto greeting = (*x.self)->request(aut_gate, caf::infinite, atom::hello_v, wire::hello{});
+  auto question = (*x.self)->request(aut_gate, caf::infinite, atom::list_v, wire::query{});
+  settle();
+  const auto failed = [](const caf::error& e) { FAIL(to_failure(e).text); };
+  greeting.receive([](const wire::welcome& w) { CHECK(w.principal == "ann"); }, failed);
+  question.receive([](const wire::models& all) { CHECK(all.all.size() == 1); }, failed);
 }
 
 TEST_CASE_FIXTURE(fixture, "a gate goes on with the next kernel") {
