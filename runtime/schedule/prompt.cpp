@@ -1,6 +1,7 @@
 #include "runtime/schedule/prompt.hpp"
 
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -10,6 +11,20 @@ namespace {
 
 std::string special_text(const tokenizer& t, std::optional<token_id> id) {
   return id ? std::string{t.vocabulary_text(*id)} : std::string{};
+}
+
+/// Those that call tools and say nothing (`content: null`) with an empty text instead; nothing when
+/// there is none.
+std::optional<nlohmann::ordered_json> with_empty_texts(const nlohmann::ordered_json& messages) {
+  bool has_some = false;
+  auto out = messages;
+  for (auto& message : out) {
+    if (!message.is_object() || !message.contains("content")) continue;
+    if (!message["content"].is_null()) continue;
+    message["content"] = "";
+    has_some = true;
+  }
+  return has_some ? std::optional(std::move(out)) : std::nullopt;
 }
 
 result<std::string> render_chat(const loaded_model& m, const generate_request& request,
@@ -26,7 +41,14 @@ result<std::string> render_chat(const loaded_model& m, const generate_request& r
   input.bos_token = bos;
   input.eos_token = eos;
   input.now = now;
-  return m.chat->render(input);
+  auto rendered = m.chat->render(input);
+  if (rendered) return rendered;
+  // A template that puts texts together does not know messages without one.
+  const auto spoken = with_empty_texts(request.messages);
+  if (!spoken) return rendered;
+  input.messages = &*spoken;
+  auto again = m.chat->render(input);
+  return again ? again : rendered;
 }
 
 /// Shrinks a max_tokens that nobody asked for to what the prompt leaves of the context.

@@ -421,6 +421,18 @@ class Completions(ServeCase):
                 streamed[name] += values
         self.assertEqual(streamed, logprobs)
 
+    def test_a_message_that_only_calls_a_tool_has_no_text(self):
+        """The tiny model's template puts texts together."""
+        call = {"id": "call_1", "type": "function",
+                "function": {"name": "now", "arguments": "{}"}}
+
+        def ask(content):
+            return self.node.chat([{"role": "user", "content": "hi"},
+                                   {"role": "assistant", "content": content, "tool_calls": [call]},
+                                   {"role": "tool", "tool_call_id": "call_1", "content": "noon"}],
+                                  max_tokens=5, seed=1, ignore_eos=True)
+        self.assertEqual(ask(None).text, ask("").text)
+
     def test_broken_characters_do_no_harm(self):
         bias = {str(0x80 + 3): 100, str(0xe2 + 3): 100}
         body = self.node.complete(logit_bias=bias, max_tokens=20, temperature=2, logprobs=0).json()
