@@ -19,6 +19,8 @@ def heed_signals():
 def main():
     heed_signals()
     result = unittest.main(argv=[sys.argv[0], "-v"], exit=False).result
-    bad, skipped = len(result.failures) + len(result.errors), len(result.skipped)
+    # A case counts once, however many of its sub-tests fail.
+    failed = {getattr(test, "test_case", test) for test, _ in result.failures + result.errors}
+    bad, skipped = len(failed), len(result.skipped)
     print(f"{result.testsRun - bad - skipped} passed, {bad} failed, {skipped} skipped")
     sys.exit(bad != 0)
