@@ -48,9 +48,7 @@ using process_actor = caf::typed_actor<
     // Ends the generation; the client gets `done` with reason cancelled.
     caf::reacts_to<atom::cancel>,
     // Ends the generation; the client gets `failed` with this.
-    caf::reacts_to<atom::failed, failure>,
-    // Its own alarm: the deadline has passed.
-    caf::reacts_to<atom::deadline>>::extend_with<status_actor>;
+    caf::reacts_to<atom::failed, failure>>::extend_with<status_actor>;
 
 /// One live process.
 struct process_handle {

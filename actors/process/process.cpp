@@ -28,8 +28,18 @@ void process_state::start(process_args a) {
   args = std::move(a);
   started = std::chrono::steady_clock::now();
   self->monitor(args.client);
-  self->delayed_send(self, std::chrono::milliseconds{args.deadline_ms}, atom::deadline_v);
+  set_deadline();
   ask_for_engine();
+}
+
+/// A message to itself in ten minutes would keep the memory of a process that has long ended, and
+/// CAF takes none back. So it is a question that nobody answers: its timer can be cancelled.
+void process_state::set_deadline() {
+  const auto question = self->new_request_id(caf::message_priority::normal);
+  self->add_multiplexed_response_handler(
+      question.response_id(), caf::behavior{[this](const caf::error&) { deadline_passed(); }});
+  self->request_response_timeout(caf::duration{std::chrono::milliseconds{args.deadline_ms}},
+                                 question);
 }
 
 /// A new ledger knows nobody, and tokens may have gone down with the old one: the process enters
@@ -205,6 +215,7 @@ void process_state::fail(const failure& why) {
 
 void process_state::leave(const std::string& outcome) {
   over = true;
+  self->clock().cancel_timeouts(self);
   stop_sequence();
   // Those that it watches would keep its memory for as long as they live.
   self->demonitor(args.client.address());
@@ -237,7 +248,6 @@ process_actor::behavior_type process(process_actor::stateful_pointer<process_sta
       [self](atom::token, const token_event& event) { self->state.token(event); },
       [self](atom::cancel) { self->state.cancel(); },
       [self](atom::failed, const failure& why) { self->state.fail(why); },
-      [self](atom::deadline) { self->state.deadline_passed(); },
       [self](atom::status) { return self->state.status(); },
   };
 }

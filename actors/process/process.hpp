@@ -36,13 +36,14 @@ struct process_state {
   void token(const token_event& event);
   void fail(const failure& why);
   void cancel();
-  void deadline_passed();
   void down(const caf::down_msg& d);
   std::string status() const;
 
   process_actor::stateful_pointer<process_state> self;
 
 private:
+  void set_deadline();
+  void deadline_passed();
   enum class phase : uint8_t { loading, tokenizing, waiting, running };
 
   void enter(phase next);

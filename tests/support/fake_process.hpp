@@ -28,7 +28,6 @@ inline process_actor::behavior_type fake_process(
       [log](atom::token, const token_event& e) { log->tokens.push_back(e); },
       [log](atom::cancel) { ++log->cancels; },
       [log](atom::failed, const failure& why) { log->failures.push_back(why); },
-      [](atom::deadline) {},
       [](atom::status) { return std::string{}; },
   };
 }

@@ -62,7 +62,6 @@ inline process_actor::behavior_type probe(process_actor::stateful_pointer<fake_c
       [](atom::token, const token_event&) {},
       [](atom::cancel) {},
       [](atom::failed, const failure&) {},
-      [](atom::deadline) {},
       [](atom::status) { return std::string{}; },
   };
 }
