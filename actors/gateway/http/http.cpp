@@ -1,7 +1,5 @@
 #include "actors/gateway/http/http.hpp"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <caf/send.hpp>
 #include <chrono>
@@ -10,6 +8,7 @@
 #include <utility>
 
 #include "actors/error.hpp"
+#include "actors/gateway/await_kernel.hpp"
 #include "runtime/config/model_path.hpp"
 #include "runtime/metrics/prometheus.hpp"
 #include "runtime/openai/models.hpp"
@@ -93,7 +92,7 @@ void http_state::start(http_args args) {
   args_ = std::move(args);
   configure(args_.config);
   self->set_down_handler([this](const caf::down_msg& d) { down(d); });
-  ask_for_kernel();
+  await_kernel(self, args_.supervisor, kernel_);
 }
 
 void http_state::configure(const node_config& c) {
@@ -101,19 +100,8 @@ void http_state::configure(const node_config& c) {
   operators_ = {c.remote.operators.begin(), c.remote.operators.end()};
 }
 
-/// Whoever asks something meanwhile waits for it.
-void http_state::ask_for_kernel() {
-  self->request(args_.supervisor, answer_timeout, atom::kernel_v)
-      .await(
-          [this](const kernel_actor& k) {
-            kernel_ = k;
-            self->monitor(k);
-          },
-          [](const caf::error& e) { spdlog::error("no kernel: {}", to_failure(e).text); });
-}
-
 void http_state::down(const caf::down_msg& d) {
-  if (d.source == kernel_.address()) ask_for_kernel();
+  if (d.source == kernel_.address()) await_kernel(self, args_.supervisor, kernel_);
 }
 
 caf::result<uint16_t> http_state::open() {

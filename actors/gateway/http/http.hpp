@@ -90,7 +90,6 @@ private:
     size_t choice;
   };
 
-  void ask_for_kernel();
   void down(const caf::down_msg& d);
   std::optional<caller> authenticate(const http_request& r) const;
   void route(const http_call_ptr& call, const caller& who);

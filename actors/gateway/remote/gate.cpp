@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "actors/error.hpp"
+#include "actors/gateway/await_kernel.hpp"
 #include "actors/gateway/remote/convert.hpp"
 #include "runtime/config/model_path.hpp"
 #include "runtime/metrics/metrics_registry.hpp"
@@ -27,24 +28,13 @@ void gate_state::start(gate_args args) {
   self->set_down_handler([this](const caf::down_msg& d) { down(d); });
   // What does not fit is somebody's fault outside, and no reason to write to standard error.
   self->set_default_handler(caf::drop);
-  ask_for_kernel();
+  await_kernel(self, args_.supervisor, kernel_);
   self->delayed_send(self, tick_period, atom::tick_v);
 }
 
 void gate_state::configure(const node_config& c) {
   args_.config = c;
   operators_ = {c.remote.operators.begin(), c.remote.operators.end()};
-}
-
-/// Whoever asks something meanwhile waits for it.
-void gate_state::ask_for_kernel() {
-  self->request(args_.supervisor, answer_timeout, atom::kernel_v)
-      .await(
-          [this](const kernel_actor& k) {
-            kernel_ = k;
-            self->monitor(k);
-          },
-          [](const caf::error& e) { spdlog::error("no kernel: {}", to_failure(e).text); });
 }
 
 // ---- who asks --------------------------------------------------------------------------------
@@ -280,7 +270,7 @@ void gate_state::forget(const stream_key& key) {
 // ---- those who leave -------------------------------------------------------------------------
 
 void gate_state::down(const caf::down_msg& d) {
-  if (d.source == kernel_.address()) return ask_for_kernel();
+  if (d.source == kernel_.address()) return await_kernel(self, args_.supervisor, kernel_);
   const auto it = of_client_.find(d.source);
   if (it == of_client_.end()) return;
   const auto keys = it->second;

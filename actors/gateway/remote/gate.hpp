@@ -109,7 +109,6 @@ private:
   void cancel_in_kernel(request_id id);
   void forget(const stream_key& key);
   void cut(const caf::node_id& node);
-  void ask_for_kernel();
   template <class Answer, class Known, class Use, class... Ts>
   caf::result<Answer> ask_kernel(const Use& use, const Ts&... what);
 
