@@ -11,27 +11,23 @@ using steady = std::chrono::steady_clock;
 
 caf::result<caf::ok_atom> scheduler_state::enqueue(const spec_ptr& spec) {
   if (auto queued = core->enqueue(spec); !queued) return to_error(queued.error());
-  pump();
-  report_load();
+  go_on();
   return caf::ok_atom_v;
 }
 
 void scheduler_state::cancel(request_id id) {
   core->cancel(id);
-  pump();
-  report_load();
+  go_on();
 }
 
 void scheduler_state::reserved(reserve_reply reply) {
   core->on_reserved(std::move(reply));
-  pump();
-  report_load();
+  go_on();
 }
 
 void scheduler_state::leased(std::vector<block_id> blocks) {
   core->on_leased(std::move(blocks));
-  pump();
-  report_load();
+  go_on();
 }
 
 void scheduler_state::step_done(const step_result& done) {
@@ -45,6 +41,12 @@ void scheduler_state::step_done(const step_result& done) {
   core->in_flight() ? gaps.step_ended_before_another(done.ended) : gaps.step_ended(done.ended, now);
   pump();
   report(done, gap);
+}
+
+/// After anything but a step, which is reported by itself.
+void scheduler_state::go_on() {
+  pump();
+  report_load();
 }
 
 void scheduler_state::pump() {

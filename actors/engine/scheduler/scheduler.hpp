@@ -35,6 +35,7 @@ struct scheduler_state {
 
 private:
   void send_output(scheduler_output out);
+  void go_on();
   void report_load();
   void report(const step_result& done, const std::optional<step_gap>& gap);
 };
