@@ -1,7 +1,6 @@
 #include <cmath>
 #include <condition_variable>
 #include <fstream>
-#include <iostream>
 #include <mutex>
 
 #include "tools/examples/assistant/desk.hpp"
@@ -175,18 +174,11 @@ private:
 
 result<bool> serve(const options& o) {
   LLMOS_TRY(const auto all, front::open(o));
-  bool is_whole = true;
-  std::string line;
-  for (size_t number = 1; std::getline(std::cin, line); ++number) {
-    if (line.empty()) continue;
-    const auto read = all->read(line, "line " + std::to_string(number));
-    if (read) continue;
-    if (read.error().code == ec::io_error) break;  // which finish() says
-    report(read.error());
-    is_whole = false;
-  }
-  LLMOS_TRY(const bool is_served, all->finish());
-  return is_whole && is_served;
+  const auto is_whole = read_lines(
+      [&](const std::string& line, const std::string& what) { return all->read(line, what); },
+      [](ec code) { return code == ec::io_error; });
+  LLMOS_TRY(const bool is_served, all->finish());  // which says what ended all
+  return is_whole.ok() && *is_whole && is_served;
 }
 
 int run(int argc, char** argv) {

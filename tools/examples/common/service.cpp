@@ -102,6 +102,20 @@ result<void> write_line(const json& event) {
   return failure{ec::io_error, "standard output cannot be written", "something has to read it"};
 }
 
+result<bool> read_lines(const line_reader& read, const std::function<bool(ec)>& ends_all) {
+  bool is_whole = true;
+  std::string line;
+  for (size_t number = 1; std::getline(std::cin, line); ++number) {
+    if (line.empty()) continue;
+    const auto did = read(line, "line " + std::to_string(number));
+    if (did) continue;
+    if (ends_all(did.error().code)) return did.error();
+    report(did.error());
+    is_whole = false;
+  }
+  return is_whole;
+}
+
 result<json> read_object(const std::string& text, const std::string& what) {
   auto out = json::parse(text, nullptr, false);
   if (out.is_object()) return out;

@@ -46,6 +46,12 @@ void report(const failure& why);
 /// Errors: io_error.
 result<void> write_line(const json& event);
 
+/// Hands each line of standard input that is not empty on, with what to call it. One that fails is
+/// said and left out, and the rest goes on, unless the error is one that `ends_all`. False when
+/// some were left out. Errors: those that end all.
+using line_reader = std::function<result<void>(const std::string& line, const std::string& what)>;
+result<bool> read_lines(const line_reader& read, const std::function<bool(ec)>& ends_all);
+
 /// An object of JSON. Errors: invalid_argument naming `what`.
 result<json> read_object(const std::string& text, const std::string& what);
 

@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <cmath>
 #include <future>
-#include <iostream>
 
 #include "tools/examples/common/likelihood.hpp"
 #include "tools/examples/common/service.hpp"
@@ -100,11 +99,6 @@ private:
   size_t num_read_ = 0;
 };
 
-/// What is wrong with one line ends nothing: it is reported and left out.
-bool is_of_the_line(ec code) {
-  return code == ec::invalid_argument || code == ec::over_context;
-}
-
 result<void> read_line(monitor& all, const std::string& line, const std::string& what) {
   LLMOS_TRY(const auto x, read_headline(line, what));
   return all.read(x);
@@ -114,17 +108,9 @@ result<bool> watch(const options& o) {
   LLMOS_TRY(const auto node, connect(o.service));
   monitor all(*node, o);
   LLMOS_TRY_VOID(all.calibrate());
-  bool is_whole = true;
-  std::string line;
-  for (size_t number = 1; std::getline(std::cin, line); ++number) {
-    if (line.empty()) continue;
-    const auto read = read_line(all, line, "line " + std::to_string(number));
-    if (read) continue;
-    if (!is_of_the_line(read.error().code)) return read.error();
-    report(read.error());
-    is_whole = false;
-  }
-  return is_whole;
+  return read_lines(
+      [&](const std::string& line, const std::string& what) { return read_line(all, line, what); },
+      [](ec code) { return code != ec::invalid_argument && code != ec::over_context; });
 }
 
 int run(int argc, char** argv) {
