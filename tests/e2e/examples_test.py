@@ -7,15 +7,14 @@ With the tiny model, whose weights are random, the mechanics; what needs a model
 is skipped where the default model is missing.
 """
 import json
-import os
 import pathlib
 import subprocess
 import sys
-import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tools"))
 import script_test  # noqa: E402
 from cli_test import TIMEOUT_S, map_path  # noqa: E402
+from default_model import model_path, needs_model  # noqa: E402
 from serving import HOST, ServeCase  # noqa: E402
 
 SERVICES = {pathlib.Path(p).name: str(pathlib.Path(p).resolve()) for p in sys.argv[4:]}
@@ -23,17 +22,6 @@ SOURCES = script_test.ROOT / "tools/examples"
 CATALOGUE = json.loads((SOURCES / "recommender/catalogue.json").read_text())
 CATEGORIES = list(dict.fromkeys(x["category"] for x in CATALOGUE))
 LABELS = ["positive", "negative", "neutral"]
-
-
-def model_path():
-    if "LLMOS_TEST_MODEL" in os.environ:
-        return pathlib.Path(os.environ["LLMOS_TEST_MODEL"])
-    folder = os.environ.get("LLMOS_MODELS") or pathlib.Path.home() / ".local/share/llmos/models"
-    return pathlib.Path(folder) / "SmolLM2-135M-Instruct.Q4_1.gguf"
-
-
-MODEL = model_path()
-needs_model = unittest.skipUnless(MODEL.exists(), "no default model")
 
 
 class ServiceCase(ServeCase):
@@ -176,7 +164,7 @@ NO_NEWS = [
 
 
 class WithModel(ServiceCase):
-    node_settings = ["--set", f"models.default_model={MODEL}"]
+    node_settings = ["--set", f"models.default_model={model_path()}"]
 
 
 @needs_model

@@ -20,21 +20,11 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tools"))
 import script_test  # noqa: E402
+from default_model import MODEL_NAME, model_path, needs_model  # noqa: E402
 
 LLMOS = str(pathlib.Path(sys.argv[1]).resolve())
-MODEL_NAME = "SmolLM2-135M-Instruct.Q4_1"
 PATIENCE_S = 120  # for a busy machine; nothing waits so long when all is well
 UP, CTRL_C, CTRL_D, CTRL_Z = "\x1b[A", "\x03", "\x04", "\x1a"
-
-
-def model_path():
-    if "LLMOS_TEST_MODEL" in os.environ:
-        return pathlib.Path(os.environ["LLMOS_TEST_MODEL"])
-    folder = os.environ.get("LLMOS_MODELS") or pathlib.Path.home() / ".local/share/llmos/models"
-    return pathlib.Path(folder) / (MODEL_NAME + ".gguf")
-
-
-needs_model = unittest.skipUnless(model_path().exists(), "no default model")
 
 
 class Terminal:
