@@ -94,7 +94,8 @@ class Crowd(RemoteCase):
         node = self.serve(*self.set(remote_max_connections=2, **PATIENT))
         strangers = [self.peer(node, tls=False) for _ in range(600)]
         self.still_serves(node)
-        self.assertEqual(len(strangers), 600)
+        strangers[0].wait_for_end()  # who came first made room
+        self.assertLess(node.num_descriptors(), 600)
 
 
 class Harm(RemoteCase):
@@ -150,8 +151,9 @@ class Harm(RemoteCase):
             with_tls = rng.random() < 0.5
             try:
                 peer = self.peer(node, client=None, tls=with_tls)
-            except OSError:
-                continue  # refused while it shook hands
+            except OSError:  # refused while it shook hands
+                self.assertTrue(node.is_alive())
+                continue
             out = [x for _ in range(10) for x in self.frames(rng, rng.randrange(1, 99))]
             peer.send(wire.frame(wire.CLIENT_HANDSHAKE, wire.node_id(1)) + b"".join(out))
             peer.finish()

@@ -123,6 +123,8 @@ class Peer:
         try:
             while self.socket.recv(65536):
                 pass
+        except TimeoutError:
+            raise
         except OSError:
             pass  # a reset is an end
 
