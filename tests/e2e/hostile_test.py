@@ -8,7 +8,6 @@ import pathlib
 import select
 import socket
 import ssl
-import struct
 import sys
 import threading
 import warnings
@@ -17,12 +16,11 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tools"))
 import script_test  # noqa: E402
 from cli_test import TIMEOUT_S  # noqa: E402
 from serving import (CONTEXT, HOST, LETTERS, LONG, VERY_LONG, ServeCase, chat_body,  # noqa: E402
-                     read_all, statuses_of, wait_until)
+                     read_all, reset_when_closed, statuses_of, wait_until)
 
 CHAT, TEXT = "/v1/chat/completions", "/v1/completions"
 WORD = 2**31 - 1
 DEEP = 10_000
-ABORT = struct.pack("ii", 1, 0)  # SO_LINGER: closing sends a reset
 
 
 class Neighbour(threading.Thread):
@@ -429,15 +427,14 @@ class Gone(HostileCase):
                 self.assertEqual(read_all(s), b"")
         with self.node.open() as s:
             s.sendall(whole[:-1])
-            s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORT)
+            reset_when_closed(s)
         with self.node.open() as s:
             s.sendall(whole)
-            s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORT)
+            reset_when_closed(s)
 
     def test_in_the_middle_of_an_answer(self):
         ways = {"close": lambda s: s.close(), "half": lambda s: s.shutdown(socket.SHUT_WR),
-                "reset": lambda s: (s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORT),
-                                    s.close())}
+                "reset": lambda s: (reset_when_closed(s), s.close())}
         for name, leave in ways.items():
             with self.subTest(name):
                 before, s = self.cancelled(), self.stream()

@@ -8,7 +8,6 @@ import os
 import pathlib
 import random
 import socket
-import struct
 import sys
 import threading
 
@@ -16,14 +15,13 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tools"))
 import script_test  # noqa: E402
 from cli_test import TIMEOUT_S  # noqa: E402
 from serving import (HOST, LETTERS, LONG, VERY_LONG, ServeCase, chat_body,  # noqa: E402
-                     wait_until)
+                     reset_when_closed, wait_until)
 
 NUM_CANCELS = 10_000
 NUM_CLIENTS = 16
 MAX_PROCESSES = 128
 CHAT = "/v1/chat/completions"
 SCARCE = 1 << 20
-RESET = struct.pack("ii", 1, 0)
 
 
 class Client(threading.Thread):
@@ -72,7 +70,7 @@ class Client(threading.Thread):
     def reset(self):
         with self.send(stream=True) as s:
             s.recv(self.random.choice([1, 100, 5000]))
-            s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+            reset_when_closed(s)
 
     def silent(self):
         """While an answer that comes whole is made."""

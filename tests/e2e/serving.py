@@ -5,6 +5,7 @@ import pathlib
 import re
 import signal
 import socket
+import struct
 import subprocess
 import threading
 import time
@@ -249,6 +250,10 @@ class Node:
 def chat_body(prompt, fields):
     messages = prompt if isinstance(prompt, list) else [{"role": "user", "content": prompt}]
     return {"messages": messages, **fields}
+
+
+def reset_when_closed(s):
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 def read_all(s):
