@@ -19,8 +19,8 @@ std::optional<nlohmann::ordered_json> with_empty_texts(const nlohmann::ordered_j
   bool has_some = false;
   auto out = messages;
   for (auto& message : out) {
-    if (!message.is_object() || !message.contains("content")) continue;
-    if (!message["content"].is_null()) continue;
+    if (!message.is_object() || !message.contains("tool_calls")) continue;
+    if (!message.contains("content") || !message["content"].is_null()) continue;
     message["content"] = "";
     has_some = true;
   }
