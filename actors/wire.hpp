@@ -156,7 +156,7 @@ struct kill {
 
 /// Asks for one of the node's views.
 struct query {
-  std::string what;  ///< "status": one line a room; "metrics": two tables for people.
+  std::string what;  ///< "metrics": two tables for people. Nothing where there is one view.
 };
 struct text {
   std::string text;

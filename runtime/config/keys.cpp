@@ -137,7 +137,7 @@ std::vector<config_key> keys_of(node_config& x) {
       {"remote.client", &x.remote.client, {}, "",
        "As which client llmos --connect comes to a node: a name of remote.identity."},
       {"remote.max_connections", &x.remote.max_connections, {1, 100000}, "connections",
-       "Connections at a time before new ones are closed."},
+       "Clients at a time; one more is closed. Who has not said who it is takes no place."},
       {"remote.handshake_ms", &x.remote.handshake_ms, {1, max_u32}, "ms",
        "A connection that has not said who it is by then is closed."},
       {"remote.heartbeat_ms", &x.remote.heartbeat_ms, {10, max_u32}, "ms",
