@@ -54,6 +54,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, *_):
         pass
 port = int(sys.argv[sys.argv.index("--port") + 1])
+http.server.ThreadingHTTPServer.request_queue_size = 64  # sixteen come at once
 http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
 """
 
