@@ -5,6 +5,7 @@
 
 #include "actors/client/connection.hpp"
 #include "actors/error.hpp"
+#include "actors/timed_request.hpp"
 #include "runtime/config/keys.hpp"
 
 namespace llmos::client {
@@ -115,7 +116,7 @@ kernel_actor::behavior_type remote_kernel(kernel_actor::stateful_pointer<remote_
   const auto ask = [self](auto known, auto use, auto... what) {
     using wanted = decltype(use(known));
     auto promise = self->template make_response_promise<wanted>();
-    self->request(self->state.session, answer_timeout, what...)
+    timed_request(self, self->state.session, answer_timeout, what...)
         .then([promise, use](const decltype(known)& x) mutable { promise.deliver(use(x)); },
               [promise](caf::error& e) mutable { promise.deliver(std::move(e)); });
     return promise;

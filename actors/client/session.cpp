@@ -4,6 +4,7 @@
 
 #include "actors/client/caller.hpp"
 #include "actors/error.hpp"
+#include "actors/timed_request.hpp"
 
 namespace llmos::client {
 
@@ -78,8 +79,8 @@ caf::result<wire::welcome> session_state::open() {
 }
 
 void session_state::connect() {
-  self->request(args_.middleman, args_.how.connect_timeout, caf::connect_atom_v, args_.how.host,
-                args_.how.port)
+  timed_request(self, args_.middleman, args_.how.connect_timeout, caf::connect_atom_v,
+                args_.how.host, args_.how.port)
       .then([this](const caf::node_id&, const caf::strong_actor_ptr& found,
                    const std::set<std::string>&) { connected(found); },
             [this](const caf::error& why) {
@@ -91,7 +92,7 @@ void session_state::connected(const caf::strong_actor_ptr& found) {
   if (found == nullptr) return lost({ec::io_error, "the node has no gate", "it is tried again"});
   gate_ = caf::actor_cast<gate_actor>(found);
   self->monitor(gate_);
-  self->request(gate_, greeting_timeout, atom::hello_v,
+  timed_request(self, gate_, greeting_timeout, atom::hello_v,
                 wire::hello{wire::major_version, wire::minor_version, args_.how.program, {}})
       .then([this](const wire::welcome& x) { greeted(x); },
             [this](const caf::error& why) { lost(to_failure(why)); });
@@ -145,7 +146,7 @@ template <class Answer, class Atom, class Query>
 caf::result<Answer> session_state::pass_on(Atom what, const Query& query) {
   auto promise = self->make_response_promise<Answer>();
   auto ask = [this, promise, what, query] {
-    self->request(gate_, answer_timeout, what, query)
+    timed_request(self, gate_, answer_timeout, what, query)
         .then([promise](const Answer& x) mutable { promise.deliver(x); },
               [promise](caf::error& why) mutable { promise.deliver(std::move(why)); });
   };
@@ -170,7 +171,7 @@ void session_state::send(const std::string& ticket) {
   const auto& s = streams_.at(ticket);
   auto request = to_wire(*s.g);
   request.received = s.received;
-  self->request(gate_, answer_timeout, atom::submit_v, std::move(request))
+  timed_request(self, gate_, answer_timeout, atom::submit_v, std::move(request))
       .then(
           [this, ticket](const wire::accepted&) {
             const auto it = streams_.find(ticket);
@@ -202,7 +203,7 @@ void session_state::cancel(const std::string& ticket) {
   if (it == streams_.end()) return;
   it->second.is_cancelled = true;
   if (!gate_) return;
-  self->request(gate_, answer_timeout, atom::cancel_v, wire::cancel{ticket})
+  timed_request(self, gate_, answer_timeout, atom::cancel_v, wire::cancel{ticket})
       .then([](caf::ok_atom) {}, [](const caf::error&) {});  // it had ended; or is asked again
 }
 

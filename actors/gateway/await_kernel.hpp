@@ -6,6 +6,7 @@
 
 #include "actors/error.hpp"
 #include "actors/protocol.hpp"
+#include "actors/timed_request.hpp"
 
 namespace llmos {
 
@@ -14,7 +15,7 @@ namespace llmos {
 template <class Self>
 void await_kernel(Self* self, const supervisor_actor& supervisor, kernel_actor& kernel) {
   constexpr std::chrono::seconds answer_timeout{30};
-  self->request(supervisor, answer_timeout, atom::kernel_v)
+  timed_request(self, supervisor, answer_timeout, atom::kernel_v)
       .await(
           [self, &kernel](const kernel_actor& k) {
             kernel = k;

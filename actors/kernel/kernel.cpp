@@ -6,6 +6,7 @@
 
 #include "actors/error.hpp"
 #include "actors/process/process.hpp"
+#include "actors/timed_request.hpp"
 #include "runtime/sampling/weights.hpp"
 
 namespace llmos {
@@ -111,7 +112,7 @@ caf::result<model_status> kernel_state::load(const std::string& model) {
 
 caf::result<model_view> kernel_state::open(const std::string& model) {
   auto promise = self->make_response_promise<model_view>();
-  self->request(rooms.models, load_timeout, atom::load_v, model)
+  timed_request(self, rooms.models, load_timeout, atom::load_v, model)
       .then(
           [promise](const engine_handles& e) mutable {
             promise.deliver(model_view{e.model, e.loaded, e.context});
@@ -123,10 +124,10 @@ caf::result<model_view> kernel_state::open(const std::string& model) {
 caf::result<encoded_ptr> kernel_state::encode(const request_ptr& request) {
   auto promise = self->make_response_promise<encoded_ptr>();
   auto fail = [promise](caf::error& e) mutable { promise.deliver(std::move(e)); };
-  self->request(rooms.models, load_timeout, atom::load_v, request->model)
+  timed_request(self, rooms.models, load_timeout, atom::load_v, request->model)
       .then(
           [this, promise, fail, request](const engine_handles& e) {
-            self->request(e.tokenizer, lookup_timeout, atom::encode_v, request)
+            timed_request(self, e.tokenizer, lookup_timeout, atom::encode_v, request)
                 .then([promise](const encoded_ptr& x) mutable { promise.deliver(x); }, fail);
           },
           fail);

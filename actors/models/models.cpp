@@ -8,6 +8,7 @@
 
 #include "actors/error.hpp"
 #include "actors/models/loader.hpp"
+#include "actors/timed_request.hpp"
 #include "runtime/gguf/printable.hpp"
 
 namespace llmos {
@@ -114,7 +115,7 @@ void models_state::start_reading(const std::string& path) {
   const auto& e = entries_.at(path);
   spdlog::info("loading {}", printable_path(path));
   const auto reader = detached ? self->spawn<caf::detached>(loader) : self->spawn(loader);
-  self->request(reader, load_timeout, atom::load_v, e.name, path)
+  timed_request(self, reader, load_timeout, atom::load_v, e.name, path)
       .then([this, path, load = e.load](
                 const loaded_model_ptr& m) { start_engines(path, load, m, config.engine.backend); },
             [this, path, load = e.load](caf::error& why) {
@@ -160,7 +161,7 @@ void models_state::start_engine(const std::string& path, uint64_t load, const en
   auto& r = add_replica(mine, plan.backend);
   r.on_device = plan.on_device;
   promise_all(r, plan.memory);
-  self->request(host, load_timeout, atom::load_v, path, mine.model, plan)
+  timed_request(self, host, load_timeout, atom::load_v, path, mine.model, plan)
       .then(
           [this, path, load](const engine_handles& e) {
             if (find_load(path, load) != nullptr) set_engine(e);

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "actors/error.hpp"
+#include "actors/timed_request.hpp"
 #include "runtime/schedule/prompt.hpp"
 
 namespace llmos {
@@ -75,7 +76,7 @@ std::string process_state::status() const {
 
 void process_state::ask_for_engine() {
   enter(phase::loading);
-  self->request(args.rooms.models, load_timeout, atom::place_v, args.request->model)
+  timed_request(self, args.rooms.models, load_timeout, atom::place_v, args.request->model)
       .then(
           [this](engine_handles& e) {
             if (over || state != phase::loading) return;
@@ -94,7 +95,7 @@ void process_state::ask_for_engine() {
 
 void process_state::encode() {
   enter(phase::tokenizing);
-  self->request(engine.tokenizer, encode_timeout, atom::encode_v, args.request)
+  timed_request(self, engine.tokenizer, encode_timeout, atom::encode_v, args.request)
       .then(
           [this](const encoded_ptr& prompt) {
             if (!over && state == phase::tokenizing) prepare(*prompt);
@@ -116,7 +117,7 @@ void process_state::prepare(const token_vector& prompt) {
 void process_state::enqueue() {
   enter(phase::waiting);
   enqueued = true;
-  self->request(engine.scheduler, enqueue_timeout, atom::enqueue_v, gen->continuation())
+  timed_request(self, engine.scheduler, enqueue_timeout, atom::enqueue_v, gen->continuation())
       .then([](caf::ok_atom) {},
             [this](caf::error& e) {
               if (e == caf::sec::request_receiver_down) return;  // its end is on the way here

@@ -14,6 +14,7 @@
 #include "actors/ledger/ledger.hpp"
 #include "actors/models/models.hpp"
 #include "actors/monitor/monitor.hpp"
+#include "actors/timed_request.hpp"
 
 namespace llmos {
 
@@ -142,7 +143,7 @@ void supervisor_state::load_device(const engine_id& id) {
     caf::anon_send(me, atom::ended_v, id, device);
   };
   e.executor = spawn_blocking(executor, std::move(args));
-  self->request(e.executor, device_timeout, atom::load_v)
+  timed_request(self, e.executor, device_timeout, atom::load_v)
       .then(
           [this, id, instance = e.instance](const device_report& device) {
             if (wanted(id, instance)) device_stands(id, device);

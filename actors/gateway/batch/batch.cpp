@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "actors/error.hpp"
+#include "actors/timed_request.hpp"
 
 namespace llmos {
 
@@ -34,7 +35,7 @@ void batch_state::send(size_t index) {
   const auto& item = args_.job->items[index];
   // The item lives in the job, which outlives its requests: shared ownership of the whole job.
   const request_ptr request{args_.job, &item.request};
-  self->request(kernel_, answer_timeout, atom::submit_v, request, client_actor{self})
+  timed_request(self, kernel_, answer_timeout, atom::submit_v, request, client_actor{self})
       .then([this, index](request_id id) { accepted(index, id); },
             [this, index](caf::error& e) { refused(index, e); });
 }
@@ -115,7 +116,7 @@ void batch_state::halt() {
 
 void batch_state::cancel(request_id id) {
   if (!kernel_) return;  // its requests went with it, or end by themselves
-  self->request(kernel_, answer_timeout, atom::cancel_v, id)
+  timed_request(self, kernel_, answer_timeout, atom::cancel_v, id)
       .then([](caf::ok_atom) {}, log_lost_cancel);
 }
 

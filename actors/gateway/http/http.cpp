@@ -9,6 +9,7 @@
 
 #include "actors/error.hpp"
 #include "actors/gateway/await_kernel.hpp"
+#include "actors/timed_request.hpp"
 #include "runtime/config/model_path.hpp"
 #include "runtime/metrics/prometheus.hpp"
 #include "runtime/openai/models.hpp"
@@ -209,7 +210,7 @@ void http_state::route(const http_call_ptr& call, const caller& who) {
 /// Asks the kernel and uses the answer; the client is told what goes wrong.
 template <class Answer, class Use, class... Ts>
 void http_state::ask_kernel(const http_call_ptr& call, const Use& use, const Ts&... what) {
-  self->request(kernel_, load_timeout, what...)
+  timed_request(self, kernel_, load_timeout, what...)
       .then([use](const Answer& x) { use(x); },
             [call](const caf::error& e) { respond(call, openai::to_api_error(to_failure(e))); });
 }
@@ -310,7 +311,7 @@ void http_state::complete(const http_call_ptr& call, const caller& who, openai::
   c.call = call;
   c.owner = who.owner;
   const std::string model = parsed->model;
-  self->request(kernel_, load_timeout, atom::open_v, model)
+  timed_request(self, kernel_, load_timeout, atom::open_v, model)
       .then([this, number = call->number, request = std::move(*parsed)](
                 const model_view& found) { model_found(number, request, found); },
             [this, number = call->number](const caf::error& e) {
@@ -342,7 +343,7 @@ void http_state::submit_choices(uint64_t number, completion& c) {
     auto one = std::make_shared<generate_request>(request.choice(i));
     one->owner = c.owner;
     const uint64_t asked = book_.asked();
-    self->request(kernel_, answer_timeout, atom::submit_v, request_ptr(std::move(one)),
+    timed_request(self, kernel_, answer_timeout, atom::submit_v, request_ptr(std::move(one)),
                   client_actor{self})
         .then(
             [this, asked, number, i](request_id id) {
@@ -444,7 +445,7 @@ void http_state::gone(uint64_t number) {
 }
 
 void http_state::cancel_request(request_id id) {
-  self->request(kernel_, answer_timeout, atom::cancel_v, id)
+  timed_request(self, kernel_, answer_timeout, atom::cancel_v, id)
       .then([](caf::ok_atom) {}, [](const caf::error& e) { log_lost_cancel(e); });
 }
 

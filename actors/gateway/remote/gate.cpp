@@ -7,6 +7,7 @@
 #include "actors/error.hpp"
 #include "actors/gateway/await_kernel.hpp"
 #include "actors/gateway/remote/convert.hpp"
+#include "actors/timed_request.hpp"
 #include "runtime/config/model_path.hpp"
 #include "runtime/metrics/metrics_registry.hpp"
 
@@ -110,7 +111,7 @@ caf::result<wire::accepted> gate_state::start_stream(const stream_key& key,
   attach(key, streams_[key], x);
   const uint64_t number = book_.asked();
   auto promise = self->make_response_promise<wire::accepted>();
-  self->request(kernel_, answer_timeout, atom::submit_v, *request, client_actor{self})
+  timed_request(self, kernel_, answer_timeout, atom::submit_v, *request, client_actor{self})
       .then(
           [this, key, number, promise](request_id id) mutable {
             taken(number, key, id);
@@ -253,7 +254,7 @@ void gate_state::cancel(stream& s) {
 }
 
 void gate_state::cancel_in_kernel(request_id id) {
-  self->request(kernel_, answer_timeout, atom::cancel_v, id)
+  timed_request(self, kernel_, answer_timeout, atom::cancel_v, id)
       .then([](caf::ok_atom) {}, [](const caf::error& e) { log_lost_cancel(e); });
 }
 
@@ -316,7 +317,7 @@ void gate_state::tick() {
 template <class Answer, class Known, class Use, class... Ts>
 caf::result<Answer> gate_state::ask_kernel(const Use& use, const Ts&... what) {
   auto promise = self->make_response_promise<Answer>();
-  self->request(kernel_, load_timeout, what...)
+  timed_request(self, kernel_, load_timeout, what...)
       .then([promise, use](const Known& x) mutable { promise.deliver(use(x)); },
             [promise](caf::error& e) mutable { promise.deliver(std::move(e)); });
   return promise;
@@ -369,7 +370,7 @@ caf::result<caf::ok_atom> gate_state::kill(const wire::kill& x) {
   const std::string only = check_operator() ? "" : (*from)->principal;
   auto promise = self->make_response_promise<caf::ok_atom>();
   auto fail = [promise](caf::error& e) mutable { promise.deliver(std::move(e)); };
-  self->request(kernel_, answer_timeout, atom::ps_v)
+  timed_request(self, kernel_, answer_timeout, atom::ps_v)
       .then(
           [this, promise, fail, only, id = request_id{x.id}](const process_list& all) mutable {
             const bool may = std::any_of(all.begin(), all.end(), [&](const process_info& p) {
@@ -380,7 +381,7 @@ caf::result<caf::ok_atom> gate_state::kill(const wire::kill& x) {
                   to_error({ec::not_found, "no process " + std::to_string(id.value), "list them"}));
               return;
             }
-            self->request(kernel_, answer_timeout, atom::cancel_v, id)
+            timed_request(self, kernel_, answer_timeout, atom::cancel_v, id)
                 .then([promise](caf::ok_atom) mutable { promise.deliver(caf::ok_atom_v); }, fail);
           },
           fail);
@@ -403,10 +404,10 @@ caf::result<wire::tokens> gate_state::encode(const wire::text_of& x) {
   if (!request) return to_error(request.error());
   auto promise = self->make_response_promise<wire::tokens>();
   auto fail = [promise](caf::error& e) mutable { promise.deliver(std::move(e)); };
-  self->request(kernel_, load_timeout, atom::open_v, x.model)
+  timed_request(self, kernel_, load_timeout, atom::open_v, x.model)
       .then(
           [this, promise, fail, request = *request](const model_view& model) {
-            self->request(kernel_, answer_timeout, atom::encode_v, request)
+            timed_request(self, kernel_, answer_timeout, atom::encode_v, request)
                 .then(
                     [promise, context = model.context](const encoded_ptr& ids) mutable {
                       promise.deliver(wire::tokens{*ids, context});
@@ -421,7 +422,7 @@ caf::result<wire::text> gate_state::decode(const wire::tokens_of& x) {
   if (const auto from = sender(); !from) return to_error(from.error());
   if (const auto fine = check_model_name(x.model); !fine) return to_error(fine.error());
   auto promise = self->make_response_promise<wire::text>();
-  self->request(kernel_, load_timeout, atom::open_v, x.model)
+  timed_request(self, kernel_, load_timeout, atom::open_v, x.model)
       .then(
           [promise, ids = x.ids](const model_view& model) mutable {
             const auto text = decode_checked(*model.loaded->vocabulary, ids);

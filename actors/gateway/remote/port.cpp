@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "actors/error.hpp"
+#include "actors/timed_request.hpp"
 
 namespace llmos {
 
@@ -122,7 +123,7 @@ caf::result<uint16_t> port_state::open() {
 void port_state::publish(uint16_t port, std::function<void(result<uint16_t>)> answer) {
   spawn_gate();
   const auto whom = caf::actor_cast<caf::strong_actor_ptr>(gate_);
-  self->request(middleman_, answer_timeout, caf::publish_atom_v, port, whom,
+  timed_request(self, middleman_, answer_timeout, caf::publish_atom_v, port, whom,
                 std::set<std::string>{}, config_.remote.address, true)
       .then(
           [this, answer](uint16_t opened) {
@@ -138,7 +139,7 @@ void port_state::gate_fell() {
   ++num_falls_;
   gate_ = nullptr;
   for (const std::string& node : peers_->nodes()) peers_->cut(node);
-  self->request(middleman_, answer_timeout, caf::close_atom_v, port_)
+  timed_request(self, middleman_, answer_timeout, caf::close_atom_v, port_)
       .then([this] { publish_again(); }, [this](const caf::error&) { publish_again(); });
 }
 

@@ -5,6 +5,7 @@
 
 #include "actors/error.hpp"
 #include "actors/gateway/shell/render.hpp"
+#include "actors/timed_request.hpp"
 #include "runtime/base/home.hpp"
 #include "runtime/base/read_file.hpp"
 #include "runtime/base/utf8.hpp"
@@ -201,7 +202,7 @@ template <class T, class OnAnswer, class... Ts>
 void shell_state::ask_kernel(caf::timespan timeout, OnAnswer on_answer, Ts... request) {
   if (!kernel_) return refuse({ec::shutting_down, "the node has stopped", "start llmos again"});
   phase_ = phase::waiting;
-  self->request(kernel_, timeout, std::move(request)...)
+  timed_request(self, kernel_, timeout, std::move(request)...)
       .then(
           [this, input = input_, on_answer](const T& x) {
             if (input != input_) return;
@@ -220,7 +221,8 @@ void shell_state::submit(request_ptr request) {
     session_->fail();
     return refuse({ec::shutting_down, "the node has stopped", "start llmos again"});
   }
-  self->request(kernel_, kernel_timeout, atom::submit_v, std::move(request), client_actor{self})
+  timed_request(self, kernel_, kernel_timeout, atom::submit_v, std::move(request),
+                client_actor{self})
       .then(
           [this, input = input_](request_id id) {
             if (input == input_) submitted(id);
@@ -297,7 +299,7 @@ void shell_state::interrupt() {
 
 void shell_state::cancel_generation() {
   if (!kernel_) return;
-  self->request<caf::message_priority::high>(kernel_, kernel_timeout, atom::cancel_v, id_)
+  timed_request<caf::message_priority::high>(self, kernel_, kernel_timeout, atom::cancel_v, id_)
       .then([](caf::ok_atom) {},
             [this, id = id_](caf::error& e) {
               const auto why = to_failure(e);
