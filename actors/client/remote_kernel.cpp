@@ -103,6 +103,7 @@ caf::result<request_id> remote_kernel_state::submit(const request_ptr& r, const 
 
 caf::result<caf::ok_atom> remote_kernel_state::cancel(request_id id) {
   const auto it = tickets.find(id);
+  out.priority = x.priority;
   if (it == tickets.end()) {  // not of this process: one that ps shows
     return self->delegate(session, atom::cancel_v, wire::kill{id.value});
   }

@@ -53,6 +53,11 @@ std::vector<config_key> keys_of(sampling_params& x) {
   };
 }
 
+config_key priority_key(int32_t& x) {
+  return {"priority", &x, {-max_i32 - 1, max_i32}, "",
+          "Lower goes first; below 0 is for operators."};
+}
+
 std::vector<config_key> keys_of(node_config& x) {
   std::vector<config_key> keys = {
       {"models.default_model", &x.models.default_model, {}, "",

@@ -48,6 +48,8 @@ struct config_key {
 /// second form.
 std::vector<config_key> keys_of(node_config& x);
 std::vector<config_key> keys_of(sampling_params& x);
+/// "priority", of a request.
+config_key priority_key(int32_t& x);
 
 /// "0 to 1024 tokens", "auto, cpu or reference": what the key takes.
 std::string allowed_values(const config_key& key);

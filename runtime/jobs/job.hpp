@@ -33,8 +33,8 @@ struct job_item {
 ///       sampling: {temperature: 0}
 ///   items_from: people.csv    # … or one item per row of a .csv or .jsonl file
 ///
-/// An item has `prompt` or `messages`, and may have id, model, system, raw, deadline_ms, sampling
-/// and variables. Texts may hold `{{ variables }}`; a value that is exactly one takes the
+/// An item has `prompt` or `messages`, and may have id, model, system, raw, priority, deadline_ms,
+/// sampling and variables. Texts may hold `{{ variables }}`; a value that is exactly one takes the
 /// variable's value with its type: `temperature: "{{ t }}"`, `messages: "{{ messages }}"`. The YAML
 /// file may have 512 KiB; more items than fit belong into a file that items_from names.
 struct batch_job {

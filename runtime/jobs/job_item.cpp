@@ -21,6 +21,7 @@ std::vector<config_key> keys_of(item_spec& x, yaml_node& variables) {
       {"prompt", &x.prompt, {}, "", "What is asked."},
       {"messages", &x.messages, {}, "", "A chat: a list of {role, content}."},
       {"raw", &x.raw, {}, "", "Sends the prompt without the model's chat template."},
+      priority_key(x.priority),
       {"deadline_ms", &x.deadline_ms, {0, 4294967295.0}, "ms", "0 = the node's default."},
       {"variables", &variables, {}, "", "A map of names to texts."},
   };
@@ -253,6 +254,7 @@ result<job_item> make_item(item_spec spec, text_place place, std::string_view wh
   item.variables = spec.variables;
   item.request.model = spec.model;
   item.request.sampling = spec.sampling;
+  item.request.priority = spec.priority;
   item.request.deadline_ms = spec.deadline_ms;
   if (spec.raw) {
     LLMOS_TRY(item.request.prompt, fill(spec.prompt, "prompt", &spec.variables, file));

@@ -25,6 +25,7 @@ struct item_spec {
   yaml_node prompt;    ///< A text; null when `messages` is set.
   yaml_node messages;  ///< A list or one variable; null when `prompt` is set.
   bool raw = false;    ///< The prompt goes to the model without its chat template.
+  int32_t priority = 0;
   uint32_t deadline_ms = 0;
   sampling_params sampling;
   variable_map variables;

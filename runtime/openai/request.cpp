@@ -188,12 +188,7 @@ private:
     return fine;
   }
 
-  checked priority(const json& x) {
-    const auto value = exact_whole<int64_t>(x);
-    if (!value) return wrong_type("priority", "a whole number", x);
-    if (*value == 0) return fine;
-    return unsupported("priority", "priority: " + describe(x) + " is not supported; allowed: 0");
-  }
+  checked priority(const json& x) { return assign_json(priority_key(base_.priority), x); }
 
   checked response_format(const json& x) {
     if (!x.is_object()) return wrong_type("response_format", "an object", x);

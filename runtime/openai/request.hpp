@@ -40,6 +40,7 @@ struct completion_request {
   /// The request behind choice `index` of the answer: prompt index / n, and where the client gave
   /// a seed, that plus index % n, so that each of the n is another one.
   generate_request choice(size_t index) const;
+  int32_t priority() const { return prompts.front().priority; }
   bool logprobs() const { return prompts.front().sampling.logprobs; }
 };
 

@@ -67,13 +67,12 @@ result<void> batch_scheduler::enqueue(spec_ptr spec) {
                    std::to_string(limits_.max_waiting) + " requests are waiting already",
                    "retry later"};
   }
-  const uint64_t arrival = next_arrival_++;
   sequence s;
-  s.arrival = arrival;
+  s.place = {spec->priority, next_arrival_++};
   s.tokens = spec->tokens;
-  arrival_of_[spec->id] = arrival;
+  place_of_[spec->id] = s.place;
   s.spec = std::move(spec);
-  sequences_.emplace(arrival, std::move(s));
+  sequences_.emplace(s.place, std::move(s));
   return {};
 }
 
@@ -110,7 +109,7 @@ void batch_scheduler::cancel(request_id id) {
     return;
   }
   give_up_blocks(*s);
-  remove(sequences_.find(s->arrival));
+  remove(sequences_.find(s->place));
 }
 
 void batch_scheduler::on_reserved(reserve_reply reply) {
@@ -118,7 +117,7 @@ void batch_scheduler::on_reserved(reserve_reply reply) {
   reserving_ = false;
   if (s == nullptr || s->cancelled) {
     if (reply.granted) release(std::move(reply.blocks));
-    if (s != nullptr) remove(sequences_.find(s->arrival));
+    if (s != nullptr) remove(sequences_.find(s->place));
     return;
   }
   if (s->go_back_to) {
@@ -191,7 +190,7 @@ std::vector<batch_scheduler::sequence*> batch_scheduler::those_ahead() {
   const flight& now = flights_.front();
   if (now.prefill_rows > 0 || now.has_drafts) return {};
   std::vector<sequence*> all;
-  for (auto& [arrival, s] : sequences_) {
+  for (auto& [place, s] : sequences_) {
     if (s.state != phase::running) continue;
     if (s.in_flight == 0) return {};  // the next step is for it too
     if (!goes_ahead(s)) continue;
@@ -216,7 +215,7 @@ void batch_scheduler::plan_decodes(step_plan& plan, uint32_t& budget) {
     if (s.state != phase::running || !s.decoding()) continue;
     if (!ensure_capacity(s, 1)) {
       // The answer to an open lease may help; only a known shortage costs somebody his blocks.
-      if (short_of_blocks_ && lease_open_ == 0) preempt_youngest();
+      if (short_of_blocks_ && lease_open_ == 0) preempt_last();
       continue;
     }
     add_entry(plan, s, 1);
@@ -265,7 +264,7 @@ uint32_t batch_scheduler::room_for_drafts(const sequence& s) const {
 }
 
 void batch_scheduler::plan_prefills(step_plan& plan, uint32_t& budget) {
-  for (auto& [arrival, s] : sequences_) {
+  for (auto& [place, s] : sequences_) {
     if (budget == 0) return;
     if (s.state != phase::running || s.decoding()) continue;
     const auto left = static_cast<uint32_t>(s.tokens.size()) - s.num_computed;
@@ -331,7 +330,7 @@ spec_ptr batch_scheduler::spec_for_executor(const sequence& s) {
   return copy;
 }
 
-void batch_scheduler::preempt_youngest() {
+void batch_scheduler::preempt_last() {
   for (auto it = sequences_.rbegin(); it != sequences_.rend(); ++it) {
     auto& s = it->second;
     if (s.state != phase::running || s.in_flight > 0) continue;
@@ -398,18 +397,18 @@ void batch_scheduler::apply_token(const step_token& t) {
   s->over = s->in_flight > 0;
   if (s->over) return;
   finish(*s);
-  sequences_.erase(s->arrival);
+  sequences_.erase(s->place);
 }
 
 void batch_scheduler::finish(sequence& s) {
   seal(s);
   give_up_blocks(s);
-  arrival_of_.erase(s.spec->id);
+  place_of_.erase(s.spec->id);
   admission_blocked_ = false;
 }
 
 void batch_scheduler::remove(sequence_map::iterator it) {
-  arrival_of_.erase(it->second.spec->id);
+  place_of_.erase(it->second.spec->id);
   admission_blocked_ = false;
   sequences_.erase(it);
 }
@@ -443,7 +442,7 @@ void batch_scheduler::release(std::vector<block_id> blocks) {
 
 bool batch_scheduler::shares_running_prefill(const sequence& s) const {
   const auto shareable = static_cast<uint32_t>(s.tokens.size() - 1) / limits_.block_tokens;
-  for (const auto& [arrival, r] : sequences_) {
+  for (const auto& [place, r] : sequences_) {
     if (r.state != phase::running || r.decoding() || r.spec->tenant != s.spec->tenant) continue;
     const auto common = common_prefix(s.tokens, r.tokens) / limits_.block_tokens;
     if (std::min(common, shareable) > r.num_sealed) return true;
@@ -454,7 +453,7 @@ bool batch_scheduler::shares_running_prefill(const sequence& s) const {
 void batch_scheduler::admit() {
   if (reserving_ || num_running_ >= limits_.max_running) return;
   if (admission_blocked_ && num_running_ > 0) return;
-  for (auto& [arrival, s] : sequences_) {
+  for (auto& [place, s] : sequences_) {
     if (s.state != phase::waiting || shares_running_prefill(s)) continue;
     const uint64_t total = uint64_t{s.spec->num_prompt} + s.spec->sampling.max_tokens;
     const auto tokens =
@@ -471,7 +470,7 @@ void batch_scheduler::admit() {
 void batch_scheduler::request_lease() {
   if (lease_open_ > 0 || short_of_blocks_) return;
   uint32_t want = 0;
-  for (const auto& [arrival, s] : sequences_) {
+  for (const auto& [place, s] : sequences_) {
     if (s.state != phase::running || s.cancelled) continue;
     const auto capacity = s.blocks.size() * limits_.block_tokens;
     const uint32_t ahead = limits_.run_ahead ? 1 : 0;
@@ -499,8 +498,8 @@ scheduler_stats batch_scheduler::stats() const {
 }
 
 batch_scheduler::sequence* batch_scheduler::find(request_id id) {
-  const auto it = arrival_of_.find(id);
-  return it == arrival_of_.end() ? nullptr : &sequences_.at(it->second);
+  const auto it = place_of_.find(id);
+  return it == place_of_.end() ? nullptr : &sequences_.at(it->second);
 }
 
 }  // namespace llmos

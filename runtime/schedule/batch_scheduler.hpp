@@ -80,15 +80,16 @@ struct scheduler_stats {
 };
 
 /// Continuous batching: decides which tokens of which sequences run in the next step. Decodes
-/// first, then guesses of what follows them, then partial prefills, then admissions, first come
-/// first served, within a token budget. Guesses change no token: they take rows only where
-/// those pay (speculation.hpp), and blocks only of what their sequence has.
+/// first, then guesses of what follows them, then partial prefills, then admissions, within a token
+/// budget; among these by priority, then first come first served. Guesses change no token: they
+/// take rows only where those pay (speculation.hpp), and blocks only of what their sequence has.
 /// Where steps may run ahead, the next one is planned while a step that only decodes is in flight,
 /// for the same sequences one position on; that of a sequence whose end comes out meanwhile is
 /// computed for nothing. It waits as soon as there is something else to do: a prompt, guesses that
 /// pay. Holds block ids leased by the memory manager, never memory. When blocks run out, the
-/// youngest sequence is preempted: its blocks go back and it is recomputed later (the same tokens
-/// follow, rule 4). Pure: no clock, no actor, no I/O; every answer of a neighbour is a method call.
+/// youngest sequence of the lowest priority is preempted: its blocks go back and it is recomputed
+/// later (the same tokens follow, rule 4). Pure: no clock, no actor, no I/O; every answer of a
+/// neighbour is a method call.
 ///
 ///   waiting ──reserve/granted──▶ running ──end──▶ gone
 ///      ▲                            │
@@ -127,9 +128,15 @@ public:
 private:
   enum class phase : uint8_t { waiting, reserving, running };
 
+  /// In the queue: ordered as they are served.
+  struct queue_place {
+    int32_t priority = 0;
+    uint64_t arrival = 0;
+    friend auto operator<=>(const queue_place&, const queue_place&) = default;
+  };
   struct sequence {
     spec_ptr spec;
-    uint64_t arrival = 0;
+    queue_place place;
     phase state = phase::waiting;
     bool cancelled = false;            ///< Goes when the open reservation or step has ended.
     bool over = false;                 ///< It has ended: goes when the steps in flight have.
@@ -155,7 +162,7 @@ private:
       return static_cast<uint32_t>(tokens.size()) - spec->num_prompt;
     }
   };
-  using sequence_map = std::map<uint64_t, sequence>;  // by arrival: iteration is queue order
+  using sequence_map = std::map<queue_place, sequence>;  // iteration is queue order
 
   /// A step in flight.
   struct flight {
@@ -182,7 +189,7 @@ private:
   void add_entry_ahead(step_plan& plan, sequence& s);
   void take_new_blocks(plan_entry& e, sequence& s);
   static spec_ptr spec_for_executor(const sequence& s);
-  void preempt_youngest();
+  void preempt_last();
   void apply_token(const step_token& t);
   void finish(sequence& s);
   void remove(sequence_map::iterator it);
@@ -196,7 +203,7 @@ private:
 
   scheduler_limits limits_;
   sequence_map sequences_;
-  std::map<request_id, uint64_t> arrival_of_;
+  std::map<request_id, queue_place> place_of_;
   std::vector<block_id> stock_;     ///< Leased and not yet given to a sequence.
   std::vector<request_id> forget_;  ///< For the executor, with the next plan.
   scheduler_output out_;

@@ -102,6 +102,7 @@ result<spec_ptr> make_spec(const loaded_model& m, const generate_request& reques
   auto spec = std::make_shared<sequence_spec>();
   spec->id = id;
   spec->tenant = request.owner;
+  spec->priority = request.priority;
   spec->num_prompt = static_cast<uint32_t>(prompt.size());
   spec->tokens = std::move(prompt);
   spec->sampling = request.sampling;

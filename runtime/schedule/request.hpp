@@ -22,6 +22,7 @@ struct generate_request {
   nlohmann::ordered_json messages;  ///< Array of {role, content, …}, or null.
   nlohmann::ordered_json tools;     ///< Array, or null.
   sampling_params sampling;
+  int32_t priority = 0;      ///< Lower goes first, as with nice; below 0 is for operators.
   uint32_t deadline_ms = 0;  ///< From admission to the last token; 0 = the node's default.
 };
 using request_ptr = std::shared_ptr<const generate_request>;

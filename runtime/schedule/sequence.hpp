@@ -22,6 +22,7 @@ struct request_id {
 struct sequence_spec {
   request_id id;
   std::string tenant;             ///< Prefixes are shared only within one tenant.
+  int32_t priority = 0;           ///< Lower goes first.
   std::vector<token_id> tokens;   ///< Prompt, then the tokens already delivered (replay).
   uint32_t num_prompt = 0;        ///< tokens[0, num_prompt) came from the client.
   sampling_params sampling;       ///< Validated; seed set; max_tokens counts from num_prompt.

@@ -86,7 +86,7 @@ BOTH = {"temperature": (0, 100, False), "top_k": (0, WORD, True), "top_p": (TINY
         "repetition_penalty": (TINY, 10, False), "frequency_penalty": (-2, 2, False),
         "presence_penalty": (-2, 2, False), "penalty_window": (-1, WORD, True),
         "seed": (0, 2**64 - 1, True), "min_tokens": (0, 2, True), "n": (1, 16, True),
-        "priority": (0, 0, True)}
+        "priority": (-2**31, WORD, True)}
 OF_CHAT = {**BOTH, "top_logprobs": (0, 20, True), "max_tokens": (0, CONTEXT - 21, True),
            "max_completion_tokens": (0, CONTEXT - 21, True)}  # 21 of the prompt
 OF_TEXT = {**BOTH, "logprobs": (0, 5, True), "best_of": (1, 1, True),

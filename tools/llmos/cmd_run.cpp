@@ -26,6 +26,7 @@ struct run_options {
   std::optional<std::string> prompt;
   bool raw = false;
   bool as_json = false;
+  int32_t priority = 0;
   bool stats = false;
   sampling_flags sampling;
 };
@@ -65,6 +66,7 @@ result<request_ptr> make_request(const run_options& o, const node_config& config
   LLMOS_TRY_VOID(check_logprobs(o));
   auto request = std::make_shared<generate_request>();
   request->model = o.model;
+  request->priority = o.priority;
   request->sampling = config.sampling;
   LLMOS_TRY_VOID(apply(o.sampling, request->sampling));
   LLMOS_TRY(std::string prompt, read_prompt(o));
@@ -177,6 +179,8 @@ void add_run(command_line& line) {
     app.add_flag("--raw", o.raw, "Send the prompt as it is, without the chat template")
         ->excludes("--system");
     app.add_flag("--json", o.as_json, "Print one JSON object at the end instead of the text");
+    app.add_option("--priority", o.priority, "Lower goes first; below 0 is for operators")
+        ->type_name("N");
     app.add_flag("--stats", o.stats, "Say tokens, time to first token and speed on standard error");
     add_sampling_flags(app, o.sampling);
     app.footer(

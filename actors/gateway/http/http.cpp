@@ -306,6 +306,11 @@ void http_state::complete(const http_call_ptr& call, const caller& who, openai::
   limits.max_choices = args_.config.http.max_choices;
   auto parsed = openai::parse_completion_request(where, call->request.body, limits);
   if (!parsed) return respond(call, parsed.error());
+  if (parsed->priority() < 0 && !who.is_operator) {
+    return respond(call, error_of(403, "forbidden",
+                                  who.owner + " may not ask for a priority below 0: "
+                                              "remote.operators says who"));
+  }
   if (!check_name(call, parsed->model)) return;
   auto& c = completions_[call->number];
   c.call = call;

@@ -47,6 +47,7 @@ result<request_ptr> to_request(const wire::request& x, const sampling_params& de
   out->model = x.model;
   out->owner = owner;
   out->prompt = x.prompt;
+  out->priority = x.priority;
   out->deadline_ms = x.deadline_ms;
   LLMOS_TRY(out->messages, to_array(x.messages, "messages"));
   LLMOS_TRY(out->tools, to_array(x.tools, "tools"));

@@ -17,6 +17,7 @@ std::string render(const job_item& x) {
   std::string out = x.id + " ";
   out += r.messages.is_null() ? "raw:" + r.prompt : r.messages.dump();
   if (!r.model.empty()) out += " model=" + r.model;
+  if (r.priority != 0) out += " priority=" + std::to_string(r.priority);
   if (r.deadline_ms != 0) out += " deadline=" + std::to_string(r.deadline_ms);
   return out;
 }
@@ -74,6 +75,7 @@ items:
     system: ""
     model: other
     deadline_ms: 5000
+    priority: -3
   - messages: [{role: system, content: Mine.}, {role: user, content: x}]
   - {raw: true, prompt: Once, system: ""}
 )",
@@ -89,7 +91,7 @@ items:
                                    R"({"role":"user","content":"Two apples?"}] model=tiny)");
     CHECK(render(job->items[2]) ==
           R"(3 [{"role":"user","content":"Hi English"},)"
-          R"({"role":"assistant","content":"Yes"}] model=other deadline=5000)");
+          R"({"role":"assistant","content":"Yes"}] model=other priority=-3 deadline=5000)");
     CHECK(render(job->items[3]) ==
           R"(4 [{"role":"system","content":"Mine."},{"role":"user","content":"x"}] model=tiny)");
     CHECK(render(job->items[4]) == "5 raw:Once model=tiny");

@@ -93,6 +93,8 @@ TEST_SUITE("runtime.openai.request") {
       CHECK(p.stop == std::vector<std::string>{"a", "b"});
       CHECK(p.seed == UINT64_MAX);
     }
+    CHECK(read(endpoint::chat, R"("priority": -2147483648)").priority() == -2147483647 - 1);
+    CHECK(read(endpoint::completions, R"("priority": 7.0)").choice(0).priority == 7);
     CHECK(sampling(R"("stop": "END")").stop == std::vector<std::string>{"END"});
     CHECK(sampling(R"("max_completion_tokens": 4)").max_tokens == 4);
     CHECK(sampling(R"("max_completion_tokens": 4, "max_tokens": 4)").max_tokens == 4);
@@ -156,7 +158,9 @@ TEST_SUITE("runtime.openai.request") {
         {R"("stream_options": {"include_usage": true})", "stream_options", "invalid_value"},
         {R"("stream": true, "stream_options": {"x": 1})", "stream_options.x", "unsupported"},
         {R"("user": 5)", "user", "invalid_value"},
-        {R"("priority": 1)", "priority", "unsupported"},
+        {R"("priority": 2147483647)", nullptr, nullptr},
+        {R"("priority": 2147483648)", "priority", "invalid_value"},
+        {R"("priority": -2147483649)", "priority", "invalid_value"},
         {R"("priority": 0.5)", "priority", "invalid_value"},
         {R"("response_format": {"type": "json_object"})", "response_format", "unsupported"},
         {R"("response_format": {"type": "text"})", nullptr, nullptr},

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <random>
+#include <set>
 #include <string>
 
 #include "tests/support/engine_sim.hpp"
@@ -94,6 +95,24 @@ spec_ptr go_on(std::vector<token_id> prompt, const std::vector<token_id>& genera
   auto s = std::make_shared<sequence_spec>(*engine_sim::spec(1, std::move(prompt), 12));
   s->tokens.insert(s->tokens.end(), generated.begin(), generated.end());
   return s;
+}
+
+spec_ptr urgent(uint64_t id, int32_t priority, uint32_t max_tokens) {
+  const auto first = static_cast<token_id>(100 * id);
+  auto s = std::make_shared<sequence_spec>(*engine_sim::spec(id, prompt(6, first), max_tokens));
+  s->priority = priority;
+  return s;
+}
+
+std::string order_of_ends(engine_sim& sim) {
+  std::string out;
+  std::set<uint64_t> known;
+  while (sim.step()) {
+    for (const auto& [id, why] : sim.ended) {
+      if (known.insert(id).second) out += std::to_string(id) + " ";
+    }
+  }
+  return out;
 }
 
 std::string render(const step_plan& plan) {
@@ -427,6 +446,53 @@ TEST_SUITE("runtime.schedule.batch_scheduler") {
       CHECK(sim.output[i] == expected(prompt(6, 100 * static_cast<token_id>(i)), 50));
     }
     CHECK(sim.memory.stats().num_used == 0);
+  }
+
+  TEST_CASE("those of a lower priority number go first, the others in the order of their coming") {
+    auto limits = small();
+    limits.max_running = 1;
+    engine_sim sim{limits};
+    for (const auto& [id, priority] :
+         std::map<uint64_t, int32_t>{{1, 0}, {2, 5}, {3, -1}, {4, 0}}) {
+      REQUIRE(sim.scheduler.enqueue(urgent(id, priority, 3)).ok());
+    }
+    CHECK(order_of_ends(sim) == "3 1 4 2 ");
+  }
+
+  TEST_CASE("one that came later goes on first, once it runs beside others") {
+    engine_sim sim{small()};
+    REQUIRE(sim.scheduler.enqueue(urgent(1, 1, 3)).ok());
+    REQUIRE(sim.step());
+    REQUIRE(sim.scheduler.enqueue(urgent(2, 0, 3)).ok());
+    REQUIRE(sim.begin_step());
+    CHECK(sim.plan().entries.at(0).id.value == 1);  // a token that is due does not wait
+    sim.end_step();
+    REQUIRE(sim.begin_step());
+    CHECK(sim.plan().entries.at(0).id.value == 2);
+    sim.end_step();
+    sim.run();
+    CHECK(sim.output[1] == expected(prompt(6, 100), 3));
+    CHECK(sim.output[2] == expected(prompt(6, 200), 3));
+  }
+
+  TEST_CASE("a pool that is too small preempts the lowest priority, however old it is") {
+    auto limits = small();
+    limits.num_blocks = 16;
+    engine_sim sim{limits};
+    REQUIRE(sim.scheduler.enqueue(urgent(1, 1, 50)).ok());
+    REQUIRE(sim.step());
+    for (const uint64_t id : {2, 3}) REQUIRE(sim.scheduler.enqueue(urgent(id, 0, 25)).ok());
+    std::map<uint64_t, int> num_begun;
+    while (sim.begin_step()) {
+      for (const auto& e : sim.plan().entries) num_begun[e.id.value] += e.spec != nullptr;
+      sim.end_step();
+    }
+    CHECK(num_begun[1] > 0);  // again: its first step was before
+    CHECK(num_begun[2] == 1);
+    CHECK(num_begun[3] == 1);
+    CHECK(sim.scheduler.stats().preemptions > 0);
+    CHECK(sim.output[1] == expected(prompt(6, 100), 50));
+    CHECK(sim.output[2] == expected(prompt(6, 200), 25));
   }
 
   TEST_CASE("a replay goes on after the tokens already delivered") {
