@@ -1,6 +1,7 @@
 #pragma once
 
 #include <caf/meta/type_name.hpp>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -10,6 +11,7 @@
 #include "runtime/base/error.hpp"
 #include "runtime/config/node_config.hpp"
 #include "runtime/kv/kv_manager.hpp"
+#include "runtime/metrics/event_log.hpp"
 #include "runtime/metrics/metrics_registry.hpp"
 #include "runtime/schedule/batch_scheduler.hpp"
 #include "runtime/schedule/engine_plan.hpp"
@@ -73,6 +75,13 @@ struct generation_report {
   std::string owner;
   std::string outcome;  ///< "stop", "length", "cancelled" or the name of an error code.
   generation_usage usage;
+};
+
+/// How a node is.
+struct node_health {
+  bool is_draining = false;  ///< It takes no new work.
+  uint32_t processes = 0, max_processes = 0;
+  std::chrono::milliseconds uptime{};
 };
 
 template <class Inspector>

@@ -165,12 +165,16 @@ using monitor_actor = caf::typed_actor<
     caf::reacts_to<atom::done, generation_report>,
     // The kernel took no request: the name of the error code.
     caf::reacts_to<atom::failed, std::string>,
-    // A room ("engine" for those of one) was started again after a fall.
-    caf::reacts_to<atom::started, std::string>,
+    // Something happened to the node.
+    caf::reacts_to<atom::happened, node_event>,
     // An engine ended: nothing of it waits, runs or is in memory.
     caf::reacts_to<atom::ended, engine_label>,
     // All metrics of this moment.
-    caf::replies_to<atom::stats>::with<metrics_ptr>>::extend_with<step_observer_actor>::
+    caf::replies_to<atom::stats>::with<metrics_ptr>,
+    // What happened behind a position; waits so many ms for something.
+    caf::replies_to<atom::watch, log_position, uint32_t>::with<event_page>,
+    // Its own alarm, while somebody waits.
+    caf::reacts_to<atom::tick>>::extend_with<step_observer_actor>::
     extend_with<memory_observer_actor>::extend_with<status_actor>;
 
 /// SUPERVISOR. Spawns, wires and restarts the rooms; see supervisor.hpp for the tree.
@@ -261,6 +265,9 @@ using kernel_actor = caf::typed_actor<
     caf::replies_to<atom::list>::with<model_list>,
     // All metrics of this moment.
     caf::replies_to<atom::stats>::with<metrics_ptr>,
+    caf::replies_to<atom::health>::with<node_health>,
+    // As MONITOR watch.
+    caf::replies_to<atom::watch, log_position, uint32_t>::with<event_page>,
     // Refuses new work from now on; answers when the last process ended. True: cancel them.
     caf::replies_to<atom::drain, bool>::with<caf::ok_atom>>::extend_with<configured_actor>::
     extend_with<status_actor>;
@@ -269,6 +276,7 @@ using kernel_actor = caf::typed_actor<
 struct kernel_wiring {
   core_wiring rooms;
   process_host_actor host;
+  std::chrono::steady_clock::time_point node_started;
 };
 
 /// The supervisor as the boot code sees it.

@@ -51,6 +51,7 @@ struct request {
   std::string messages;  ///< JSON array, or empty.
   std::string tools;     ///< JSON array, or empty.
   std::vector<setting> sampling;
+  int32_t priority = 0;      ///< Lower goes first; below 0 is for operators.
   uint32_t deadline_ms = 0;  ///< 0: the node's default.
   uint32_t keep_ms = 0;      ///< For a client that was cut off; 0: its end is the generation's.
 };
@@ -154,12 +155,57 @@ struct kill {
   uint64_t id = 0;
 };
 
-/// Asks for one of the node's views.
-struct query {
-  std::string what;  ///< "metrics": two tables for people. Nothing where there is one view.
-};
+/// Asks for what the atom before it names.
+struct query {};
 struct text {
   std::string text;
+};
+
+/// How the node is.
+struct status {
+  std::string state;  ///< "ready"; "draining": it takes no new work.
+  uint64_t uptime_ms = 0;
+  uint32_t processes = 0, max_processes = 0;  ///< Generations that have not ended.
+  uint32_t waiting = 0, running = 0;          ///< Of these, those that an engine has.
+  uint64_t used_blocks = 0, all_blocks = 0;   ///< Of KV memory; cached ones are not in use.
+};
+
+struct label {
+  std::string name, value;
+};
+/// One labelled line of a metric: a value, or a histogram of durations.
+struct series {
+  std::vector<label> labels;
+  double value = 0;
+  double sum = 0, min = 0, max = 0;  ///< Of all durations, in seconds.
+  std::vector<uint64_t> buckets;     ///< One for each bound, and one above all.
+};
+struct metric {
+  std::string name, help;
+  std::string kind;  ///< "counter", "gauge", "histogram"
+  std::vector<series> all;
+};
+struct metrics {
+  std::vector<double> bounds;  ///< Upper ones of the histograms' buckets, in seconds, ascending.
+  std::vector<metric> all;
+};
+
+/// Asks for what happens to the node: waits so long for something behind a position.
+struct watch {
+  uint64_t log = 0;     ///< 0: whichever log there is.
+  uint64_t number = 0;  ///< Of the last event that is known; beyond the last one: that.
+  uint32_t wait_ms = 0;
+};
+struct event {
+  uint64_t number = 0;
+  int64_t unix_ms = 0;
+  std::string kind;  ///< "engine_started", "draining"
+  std::string subject, text;
+};
+struct events {
+  uint64_t log = 0, number = 0;  ///< To go on from.
+  uint64_t num_lost = 0;         ///< Events behind the position that the node has forgotten.
+  std::vector<event> all;
 };
 
 template <class I>
@@ -178,7 +224,7 @@ typename I::result_type inspect(I& f, setting& x) {
 template <class I>
 typename I::result_type inspect(I& f, request& x) {
   return f(caf::meta::type_name("request"), x.ticket, x.received, x.model, x.prompt, x.messages,
-           x.tools, x.sampling, x.deadline_ms, x.keep_ms);
+           x.tools, x.sampling, x.priority, x.deadline_ms, x.keep_ms);
 }
 template <class I>
 typename I::result_type inspect(I& f, accepted& x) {
@@ -254,11 +300,45 @@ typename I::result_type inspect(I& f, kill& x) {
 }
 template <class I>
 typename I::result_type inspect(I& f, query& x) {
-  return f(caf::meta::type_name("query"), x.what);
+  static_cast<void>(x);
+  return f(caf::meta::type_name("query"));
 }
 template <class I>
 typename I::result_type inspect(I& f, text& x) {
   return f(caf::meta::type_name("text"), x.text);
+}
+template <class I>
+typename I::result_type inspect(I& f, status& x) {
+  return f(caf::meta::type_name("status"), x.state, x.uptime_ms, x.processes, x.max_processes,
+           x.waiting, x.running, x.used_blocks, x.all_blocks);
+}
+template <class I>
+typename I::result_type inspect(I& f, label& x) {
+  return f(caf::meta::type_name("label"), x.name, x.value);
+}
+template <class I>
+typename I::result_type inspect(I& f, series& x) {
+  return f(caf::meta::type_name("series"), x.labels, x.value, x.sum, x.min, x.max, x.buckets);
+}
+template <class I>
+typename I::result_type inspect(I& f, metric& x) {
+  return f(caf::meta::type_name("metric"), x.name, x.help, x.kind, x.all);
+}
+template <class I>
+typename I::result_type inspect(I& f, metrics& x) {
+  return f(caf::meta::type_name("metrics"), x.bounds, x.all);
+}
+template <class I>
+typename I::result_type inspect(I& f, watch& x) {
+  return f(caf::meta::type_name("watch"), x.log, x.number, x.wait_ms);
+}
+template <class I>
+typename I::result_type inspect(I& f, event& x) {
+  return f(caf::meta::type_name("event"), x.number, x.unix_ms, x.kind, x.subject, x.text);
+}
+template <class I>
+typename I::result_type inspect(I& f, events& x) {
+  return f(caf::meta::type_name("events"), x.log, x.number, x.num_lost, x.all);
 }
 
 }  // namespace llmos::wire
@@ -290,7 +370,10 @@ using gate_actor = caf::typed_actor<
     caf::replies_to<atom::cancel, wire::kill>::with<caf::ok_atom>,
     caf::replies_to<atom::encode, wire::text_of>::with<wire::tokens>,
     caf::replies_to<atom::decode, wire::tokens_of>::with<wire::text>,
-    caf::replies_to<atom::stats, wire::query>::with<wire::text>>;
+    caf::replies_to<atom::status, wire::query>::with<wire::status>,
+    caf::replies_to<atom::stats, wire::query>::with<wire::metrics>,
+    // Errors: overloaded (several wait already on this connection).
+    caf::replies_to<atom::watch, wire::watch>::with<wire::events>>;
 
 }  // namespace llmos
 
@@ -318,4 +401,12 @@ CAF_ADD_TYPE_ID(llmos_wire, (llmos::wire::tokens_of))
 CAF_ADD_TYPE_ID(llmos_wire, (llmos::wire::tokens))
 CAF_ADD_TYPE_ID(llmos_wire, (llmos::wire::kill))
 CAF_ADD_TYPE_ID(llmos_wire, (llmos::wire::text))
+CAF_ADD_TYPE_ID(llmos_wire, (llmos::wire::status))
+CAF_ADD_TYPE_ID(llmos_wire, (llmos::wire::label))
+CAF_ADD_TYPE_ID(llmos_wire, (llmos::wire::series))
+CAF_ADD_TYPE_ID(llmos_wire, (llmos::wire::metric))
+CAF_ADD_TYPE_ID(llmos_wire, (llmos::wire::metrics))
+CAF_ADD_TYPE_ID(llmos_wire, (llmos::wire::watch))
+CAF_ADD_TYPE_ID(llmos_wire, (llmos::wire::event))
+CAF_ADD_TYPE_ID(llmos_wire, (llmos::wire::events))
 CAF_END_TYPE_ID_BLOCK(llmos_wire)

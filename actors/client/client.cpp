@@ -48,6 +48,11 @@ void client::on_connection(std::function<void(bool)> told) {
                  std::make_shared<const std::function<void(bool)>>(std::move(told)));
 }
 
+void client::on_event(std::function<void(const event&)> told) {
+  caf::anon_send(impl_->to->session(), atom::watch_v,
+                 std::make_shared<const std::function<void(const event&)>>(std::move(told)));
+}
+
 client::ticket client::generate(const request& what, listener hears) {
   auto g = std::make_shared<generation>(generation{draw_ticket(), what, std::move(hears)});
   // A seed of its own, so that the same can be asked for again.
@@ -133,9 +138,34 @@ result<std::string> client::detokenize(const std::vector<int32_t>& ids, const st
   return std::move(found.text);
 }
 
-result<std::string> client::metrics(duration timeout) {
-  LLMOS_TRY(auto found, impl_->to->ask<wire::text>(timeout, atom::stats_v, wire::query{"metrics"}));
-  return std::move(found.text);
+result<status> client::status(duration timeout) {
+  LLMOS_TRY(const auto x, impl_->to->ask<wire::status>(timeout, atom::status_v, wire::query{}));
+  return llmos::client::status{x.state,       std::chrono::milliseconds(x.uptime_ms),
+                        x.processes,   x.max_processes,
+                        x.waiting,     x.running,
+                        x.used_blocks, x.all_blocks};
+}
+
+result<metrics> client::metrics(duration timeout) {
+  LLMOS_TRY(auto found, impl_->to->ask<wire::metrics>(timeout, atom::stats_v, wire::query{}));
+  llmos::client::metrics out{std::move(found.bounds), {}};
+  for (wire::metric& m : found.all) {
+    metric one{std::move(m.name), std::move(m.help), std::move(m.kind), {}};
+    for (wire::series& s : m.all) {
+      metric_line line{{}, s.value, s.sum, s.min, s.max, std::move(s.buckets)};
+      for (auto& l : s.labels) line.labels.emplace_back(std::move(l.name), std::move(l.value));
+      one.lines.push_back(std::move(line));
+    }
+    out.all.push_back(std::move(one));
+  }
+  return out;
+}
+
+result<std::vector<event>> client::events(duration timeout) {
+  LLMOS_TRY(const auto found, impl_->to->ask<wire::events>(timeout, atom::watch_v, wire::watch{}));
+  std::vector<event> out;
+  for (const auto& x : found.all) out.push_back(from_wire(x));
+  return out;
 }
 
 }  // namespace llmos::client

@@ -67,6 +67,7 @@ struct request {
   std::string tools;     ///< JSON array, or empty.
   /// Sampling parameters by their name in the configuration: {"temperature", "0"}.
   std::vector<std::pair<std::string, std::string>> sampling;
+  int32_t priority = 0;                  ///< Lower goes first; below 0 is for operators.
   std::chrono::milliseconds deadline{};  ///< 0: the node's default.
   /// How long the generation is worth while the connection is lost: the node goes on with it (for
   /// as long as it allows), and then it ends with io_error.
@@ -111,6 +112,40 @@ struct tokens {
   uint32_t context = 0;  ///< Tokens of prompt and answer that the model takes.
 };
 
+/// How the node is.
+struct status {
+  std::string state;  ///< "ready"; "draining": it takes no new work.
+  std::chrono::milliseconds uptime{};
+  uint32_t processes = 0, max_processes = 0;  ///< Generations that have not ended.
+  uint32_t waiting = 0, running = 0;          ///< Of these, those that an engine has.
+  uint64_t used_blocks = 0, all_blocks = 0;   ///< Of KV memory; cached ones are not in use.
+};
+
+/// Something that happened to the node.
+struct event {
+  uint64_t number = 0;  ///< From 1 on; again from 1 where the node has started anew.
+  std::chrono::system_clock::time_point at;
+  std::string kind;           ///< "engine_started", "engine_fell", "room_restarted", "draining"
+  std::string subject, text;  ///< A model's or a room's name; and more, for people.
+};
+
+/// One labelled line of a metric: a value, or durations in seconds.
+struct metric_line {
+  std::vector<std::pair<std::string, std::string>> labels;
+  double value = 0;
+  double sum = 0, min = 0, max = 0;
+  std::vector<uint64_t> buckets;  ///< One for each bound, and one above all.
+};
+struct metric {
+  std::string name, help;
+  std::string kind;  ///< "counter", "gauge", "histogram"
+  std::vector<metric_line> lines;
+};
+struct metrics {
+  std::vector<double> bounds;  ///< Upper ones of all buckets, in seconds, ascending.
+  std::vector<metric> all;
+};
+
 /// What the node said when it was greeted.
 struct node_info {
   std::string server;     ///< "llmos 0.1.0"
@@ -132,6 +167,9 @@ public:
   const node_info& node() const;
   /// Told `true` when the connection comes back, `false` when it is lost.
   void on_connection(std::function<void(bool)> told);
+  /// Told of what happens to the node from now on; while the connection is lost as well, once it is
+  /// back. A node that starts anew tells all that it has done since.
+  void on_event(std::function<void(const event&)> told);
 
   /// Names a generation.
   using ticket = std::string;
@@ -155,8 +193,11 @@ public:
                           duration timeout = duration(600000));
   result<std::string> detokenize(const std::vector<int32_t>& ids, const std::string& model = "",
                                  duration timeout = duration(600000));
-  /// Two tables for people.
-  result<std::string> metrics(duration timeout = duration(30000));
+  result<llmos::client::status> status(duration timeout = duration(30000));
+  /// For operators.
+  result<llmos::client::metrics> metrics(duration timeout = duration(30000));
+  /// What happened to the node, as far as it remembers.
+  result<std::vector<event>> events(duration timeout = duration(30000));
 
 private:
   struct impl;

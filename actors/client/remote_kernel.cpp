@@ -63,12 +63,36 @@ listener events_to(const client_actor& c, request_id id) {
           }};
 }
 
+metric_kind kind_named(const std::string& name) {
+  for (const auto x : {metric_kind::counter, metric_kind::gauge}) {
+    if (to_string(x) == name) return x;
+  }
+  return metric_kind::histogram;
+}
+
 model_status to_room(const wire::model& m) {
   return {m.name, m.name, m.state, m.description, m.file_bytes, m.is_default};
 }
 
 process_info to_room(const wire::process& p) {
   return {{p.id}, p.owner, p.model, p.state, p.prompt_tokens, p.generated_tokens, p.age_ms};
+}
+
+metrics_snapshot to_room(const wire::metrics& x) {
+  metrics_snapshot out;
+  for (const wire::metric& m : x.all) {
+    metric_family family{m.name, m.help, kind_named(m.kind), {}};
+    for (const wire::series& s : m.all) {
+      metric_series line;
+      for (const wire::label& l : s.labels) line.labels.emplace(l.name, l.value);
+      line.value = s.value;
+      const auto histogram = latency_histogram::restored(s.buckets, s.sum, s.min, s.max);
+      if (histogram) line.histogram = *histogram;
+      family.series.push_back(std::move(line));
+    }
+    out.push_back(std::move(family));
+  }
+  return out;
 }
 
 }  // namespace
@@ -79,6 +103,7 @@ request to_client_request(const generate_request& x) {
   out.prompt = x.prompt;
   if (!x.messages.is_null()) out.messages = x.messages.dump();
   if (!x.tools.is_null()) out.tools = x.tools.dump();
+  out.priority = x.priority;
   out.deadline = std::chrono::milliseconds(x.deadline_ms);
   auto sampling = x.sampling;
   bool has_seed = false;
@@ -103,7 +128,6 @@ caf::result<request_id> remote_kernel_state::submit(const request_ptr& r, const 
 
 caf::result<caf::ok_atom> remote_kernel_state::cancel(request_id id) {
   const auto it = tickets.find(id);
-  out.priority = x.priority;
   if (it == tickets.end()) {  // not of this process: one that ps shows
     return self->delegate(session, atom::cancel_v, wire::kill{id.value});
   }
@@ -163,8 +187,25 @@ kernel_actor::behavior_type remote_kernel(kernel_actor::stateful_pointer<remote_
             },
             atom::list_v, wire::query{});
       },
-      [](atom::stats) -> caf::result<metrics_ptr> {
-        return to_error(not_over_the_wire("metrics"));
+      [ask](atom::stats) -> caf::result<metrics_ptr> {
+        return ask(
+            wire::metrics{},
+            [](const wire::metrics& x) {
+              return std::make_shared<const metrics_snapshot>(to_room(x));
+            },
+            atom::stats_v, wire::query{});
+      },
+      [ask](atom::health) -> caf::result<node_health> {
+        return ask(
+            wire::status{},
+            [](const wire::status& x) {
+              return node_health{x.state == "draining", x.processes, x.max_processes,
+                                 std::chrono::milliseconds(x.uptime_ms)};
+            },
+            atom::status_v, wire::query{});
+      },
+      [](atom::watch, const log_position&, uint32_t) -> caf::result<event_page> {
+        return to_error(not_over_the_wire("what happens"));
       },
       [](atom::drain, bool) { return caf::ok_atom_v; },  // the node is not ours to end
       [](atom::status) { return std::string("remote"); },

@@ -13,6 +13,7 @@ namespace {
 constexpr std::chrono::milliseconds first_backoff{100};
 constexpr std::chrono::seconds greeting_timeout{10};
 constexpr std::chrono::minutes answer_timeout{30};
+constexpr std::chrono::seconds watch_wait{20}, watch_pause{1};
 
 wire::request to_wire(const generation& g) {
   wire::request out;
@@ -22,6 +23,7 @@ wire::request to_wire(const generation& g) {
   out.messages = g.what.messages;
   out.tools = g.what.tools;
   for (const auto& [name, value] : g.what.sampling) out.sampling.push_back({name, value});
+  out.priority = g.what.priority;
   out.deadline_ms = static_cast<uint32_t>(g.what.deadline.count());
   out.keep_ms = static_cast<uint32_t>(g.what.keep.count());
   return out;
@@ -107,6 +109,7 @@ void session_state::greeted(const wire::welcome& x) {
   for (const auto& [ticket, s] : streams_) send(ticket);
   for (const auto& ask : std::exchange(waiting_, {})) ask();
   if (comes_back && told != nullptr) (*told)(true);
+  ask_what_happened();
 }
 
 /// Before it ever stood, whoever opens it is told; afterwards it is tried again for ever.
@@ -156,6 +159,44 @@ caf::result<Answer> session_state::pass_on(Atom what, const Query& query) {
     waiting_.push_back(ask);
   }
   return promise;
+}
+
+// ---- what happens to the node ----------------------------------------------------------------
+
+event from_wire(const wire::event& x) {
+  return {x.number, std::chrono::system_clock::time_point(std::chrono::milliseconds(x.unix_ms)),
+          x.kind, x.subject, x.text};
+}
+
+void session_state::watch(watcher_ptr who) {
+  watcher_ = std::move(who);
+  ask_what_happened();
+}
+
+/// One question at a time, each behind what the one before brought.
+void session_state::ask_what_happened() {
+  if (watcher_ == nullptr || !gate_ || std::exchange(is_watching_, true)) return;
+  const auto wait = static_cast<uint32_t>(std::chrono::milliseconds(watch_wait).count());
+  timed_request(self, gate_, 2 * watch_wait, atom::watch_v, wire::watch{log_, last_event_, wait})
+      .then(
+          [this](const wire::events& page) {
+            is_watching_ = false;
+            take(page);
+            ask_what_happened();
+          },
+          [this](const caf::error&) { self->delayed_send(self, watch_pause, atom::watch_v); });
+}
+
+/// After an error: the next try.
+void session_state::resume_watch() {
+  is_watching_ = false;
+  ask_what_happened();
+}
+
+void session_state::take(const wire::events& page) {
+  log_ = page.log;
+  last_event_ = page.number;
+  for (const wire::event& x : page.all) (*watcher_)(from_wire(x));
 }
 
 // ---- generations -----------------------------------------------------------------------------
@@ -295,8 +336,16 @@ session_actor::behavior_type session(session_actor::stateful_pointer<session_sta
         return self->state.pass_on<wire::processes>(atom::ps_v, x);
       },
       [self](atom::stats, const wire::query& x) {
-        return self->state.pass_on<wire::text>(atom::stats_v, x);
+        return self->state.pass_on<wire::metrics>(atom::stats_v, x);
       },
+      [self](atom::status, const wire::query& x) {
+        return self->state.pass_on<wire::status>(atom::status_v, x);
+      },
+      [self](atom::watch, const wire::watch& x) {
+        return self->state.pass_on<wire::events>(atom::watch_v, x);
+      },
+      [self](atom::watch, const watcher_ptr& x) { self->state.watch(x); },
+      [self](atom::watch) { self->state.resume_watch(); },
       [self](atom::cancel, const wire::kill& x) {
         return self->state.pass_on<caf::ok_atom>(atom::cancel_v, x);
       },

@@ -24,6 +24,9 @@ struct generation {
 };
 using generation_ptr = std::shared_ptr<const generation>;
 using told_ptr = std::shared_ptr<const std::function<void(bool)>>;
+using watcher_ptr = std::shared_ptr<const std::function<void(const event&)>>;
+
+event from_wire(const wire::event& x);
 
 /// SESSION. One client's connection to a gate: greets, connects again, and keeps every generation's
 /// listener told. Asked something while there is no connection, it waits for one.
@@ -35,14 +38,18 @@ using session_actor = wire_client_actor::extend<
     caf::replies_to<atom::load, wire::model_name>::with<wire::model>,
     caf::replies_to<atom::unload, wire::model_name>::with<caf::ok_atom>,
     caf::replies_to<atom::ps, wire::query>::with<wire::processes>,
-    caf::replies_to<atom::stats, wire::query>::with<wire::text>,
+    caf::replies_to<atom::status, wire::query>::with<wire::status>,
+    caf::replies_to<atom::stats, wire::query>::with<wire::metrics>,
+    caf::replies_to<atom::watch, wire::watch>::with<wire::events>,
     caf::replies_to<atom::cancel, wire::kill>::with<caf::ok_atom>,
     caf::replies_to<atom::encode, wire::text_of>::with<wire::tokens>,
     caf::replies_to<atom::decode, wire::tokens_of>::with<wire::text>,
     // Whom to tell of the connection.
     caf::reacts_to<atom::wire, told_ptr>,
-    // Its own alarm: time to connect.
-    caf::reacts_to<atom::tick>,
+    // Whom to tell of what happens to the node from now on.
+    caf::reacts_to<atom::watch, watcher_ptr>,
+    // Its own alarms: time to connect, time to ask again what happened.
+    caf::reacts_to<atom::tick>, caf::reacts_to<atom::watch>,
     // Gives everything up: all listeners are told.
     caf::replies_to<atom::stop>::with<caf::ok_atom>>;
 
@@ -66,6 +73,8 @@ struct session_state {
   void take(const wire::done& x);
   void take(const wire::failed& x);
   void connect();
+  void watch(watcher_ptr who);
+  void resume_watch();
   void give_up(const failure& why);
   /// Asks the gate the same; waits for a connection first.
   template <class Answer, class Atom, class Query>
@@ -96,6 +105,8 @@ private:
   stream* expected(const std::string& ticket, uint64_t number);
   void end(const std::string& ticket, const result<done>& how);
   void acknowledge(const std::string& ticket, stream& s, size_t bytes);
+  void take(const wire::events& page);
+  void ask_what_happened();
 
   session_args args_;
   gate_actor gate_;  ///< Empty while there is no connection.
@@ -105,6 +116,9 @@ private:
   std::vector<caf::typed_response_promise<wire::welcome>> openers_;
   std::vector<std::function<void()>> waiting_;  ///< For a connection.
   std::map<std::string, stream> streams_;       ///< By ticket.
+  watcher_ptr watcher_;
+  uint64_t log_ = 0, last_event_ = ~uint64_t{0};  ///< How far it has been told.
+  bool is_watching_ = false;                      ///< A question, or the alarm for it, is open.
 };
 
 session_actor::behavior_type session(session_actor::stateful_pointer<session_state> self,
@@ -114,7 +128,9 @@ session_actor::behavior_type session(session_actor::stateful_pointer<session_sta
 
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(llmos::client::generation_ptr)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(llmos::client::told_ptr)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(llmos::client::watcher_ptr)
 CAF_BEGIN_TYPE_ID_BLOCK(llmos_client, caf::id_block::llmos_wire::end)
 CAF_ADD_TYPE_ID(llmos_client, (llmos::client::generation_ptr))
 CAF_ADD_TYPE_ID(llmos_client, (llmos::client::told_ptr))
+CAF_ADD_TYPE_ID(llmos_client, (llmos::client::watcher_ptr))
 CAF_END_TYPE_ID_BLOCK(llmos_client)

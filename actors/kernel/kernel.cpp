@@ -98,10 +98,10 @@ caf::result<model_status> kernel_state::load(const std::string& model) {
       promise.deliver(*it);
     }
   };
-  self->request(rooms.models, load_timeout, atom::load_v, model)
+  timed_request(self, rooms.models, load_timeout, atom::load_v, model)
       .then(
           [this, fail, pick](const engine_handles& engine) mutable {
-            self->request(rooms.models, lookup_timeout, atom::list_v)
+            timed_request(self, rooms.models, lookup_timeout, atom::list_v)
                 .then([pick,
                        path = engine.id.path](const model_list& all) mutable { pick(path, all); },
                       fail);
@@ -144,6 +144,12 @@ caf::result<caf::ok_atom> kernel_state::drain(bool cancel_them) {
   return drains_.back();
 }
 
+node_health kernel_state::health() const {
+  const auto uptime = std::chrono::steady_clock::now() - node_started;
+  return {draining, static_cast<uint32_t>(live.size()), config.kernel.max_processes,
+          std::chrono::floor<std::chrono::milliseconds>(uptime)};
+}
+
 std::string kernel_state::status() const {
   return "live=" + std::to_string(live.size()) + " next_id=" + std::to_string(next_id) +
          (draining ? " draining" : "");
@@ -160,6 +166,7 @@ kernel_actor::behavior_type kernel(kernel_actor::stateful_pointer<kernel_state> 
       [self](atom::wire, const kernel_wiring& w) {
         self->state.rooms = w.rooms;
         self->state.host = w.host;
+        self->state.node_started = w.node_started;
       },
       [self](atom::submit, const request_ptr& r, const client_actor& c) {
         return self->state.submit(r, c);
@@ -174,6 +181,10 @@ kernel_actor::behavior_type kernel(kernel_actor::stateful_pointer<kernel_state> 
       },
       [self](atom::list) { return self->delegate(self->state.rooms.models, atom::list_v); },
       [self](atom::stats) { return self->delegate(self->state.rooms.monitor, atom::stats_v); },
+      [self](atom::health) { return self->state.health(); },
+      [self](atom::watch, const log_position& from, uint32_t wait_ms) {
+        return self->delegate(self->state.rooms.monitor, atom::watch_v, from, wait_ms);
+      },
       [self](atom::drain, bool cancel_them) { return self->state.drain(cancel_them); },
       [self](atom::update, const config_ptr& c) { self->state.config = *c; },
       [self](atom::status) { return self->state.status(); },

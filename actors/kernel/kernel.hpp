@@ -27,12 +27,14 @@ struct kernel_state {
   caf::result<caf::ok_atom> drain(bool cancel_them);
   void add(const process_handle& x);
   void process_down(const caf::actor_addr& process);
+  node_health health() const;
   std::string status() const;
 
   kernel_actor::stateful_pointer<kernel_state> self;
   node_config config;
   core_wiring rooms;
   process_host_actor host;
+  std::chrono::steady_clock::time_point node_started;
   uint64_t next_id = 0;
   std::map<request_id, process_actor> live;
   bool draining = false;

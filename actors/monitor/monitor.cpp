@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <random>
 
 namespace llmos {
 
@@ -21,9 +22,20 @@ double gained(uint64_t now, uint64_t before) {
   return static_cast<double>(now >= before ? now - before : now);
 }
 
+constexpr std::chrono::seconds tick_period{1};
+constexpr std::chrono::milliseconds max_wait{60000};
+constexpr size_t max_watchers = 4096;
+
+/// Another one than that of a monitor before.
+uint64_t draw_log_name() {
+  std::random_device source;
+  return ((uint64_t{source()} << 32) | source()) | 1;
+}
+
 }  // namespace
 
-monitor_state::monitor_state() {
+monitor_state::monitor_state(monitor_actor::stateful_pointer<monitor_state> self)
+    : self(self), events_(draw_log_name()) {
   using kind = metric_kind;
   metrics.declare(kind::counter, "llmos_requests_total", "Ended generations by outcome.");
   metrics.declare(kind::counter, "llmos_prompt_tokens_total",
@@ -154,8 +166,41 @@ void monitor_state::refused(const std::string& reason) {
   metrics.add("llmos_requests_refused_total", 1, {{"reason", reason}});
 }
 
-void monitor_state::restarted(const std::string& room) {
-  metrics.add("llmos_restarts_total", 1, {{"room", room}});
+void monitor_state::happened(const node_event& e) {
+  using kind = node_event_kind;
+  if (e.kind == kind::room_restarted) {
+    metrics.add("llmos_restarts_total", 1, {{"room", e.subject}});
+  } else if (e.kind == kind::engine_restarted) {
+    metrics.add("llmos_restarts_total", 1, {{"room", "engine"}});
+  }
+  events_.add(e, std::chrono::system_clock::now());
+  for (auto& w : std::exchange(watchers_, {})) w.promise.deliver(events_.behind(w.from));
+}
+
+caf::result<event_page> monitor_state::watch(const log_position& from, uint32_t wait_ms) {
+  auto page = events_.behind(from);
+  const bool has_news = page.end.log != from.log || page.end.number != from.number;
+  if (has_news || wait_ms == 0) return page;
+  if (watchers_.empty()) self->delayed_send(self, tick_period, atom::tick_v);
+  if (watchers_.size() == max_watchers) {  // it may ask again
+    watchers_.front().promise.deliver(events_.behind(watchers_.front().from));
+    watchers_.pop_front();
+  }
+  const auto wait = std::min(std::chrono::milliseconds(wait_ms), max_wait);
+  watchers_.push_back(
+      {from, self->clock().now() + wait, self->make_response_promise<event_page>()});
+  return watchers_.back().promise;
+}
+
+/// Who has waited long enough gets an empty page.
+void monitor_state::tick() {
+  const auto now = self->clock().now();
+  std::erase_if(watchers_, [&](watcher& w) {
+    const bool is_late = w.until <= now;
+    if (is_late) w.promise.deliver(events_.behind(w.from));
+    return is_late;
+  });
+  if (!watchers_.empty()) self->delayed_send(self, tick_period, atom::tick_v);
 }
 
 metrics_ptr monitor_state::snapshot() const {
@@ -168,7 +213,11 @@ monitor_actor::behavior_type monitor(monitor_actor::stateful_pointer<monitor_sta
       [self](atom::update, const memory_report& r) { self->state.memory(r); },
       [self](atom::update, const load_report& r) { self->state.load(r); },
       [self](atom::failed, const std::string& reason) { self->state.refused(reason); },
-      [self](atom::started, const std::string& room) { self->state.restarted(room); },
+      [self](atom::happened, const node_event& e) { self->state.happened(e); },
+      [self](atom::watch, const log_position& from, uint32_t wait_ms) {
+        return self->state.watch(from, wait_ms);
+      },
+      [self](atom::tick) { self->state.tick(); },
       [self](atom::ended, const engine_label& x) { self->state.engine_ended(x); },
       [self](atom::stats) { return self->state.snapshot(); },
       [self](atom::step, const step_report& r) { self->state.step(r); },

@@ -42,6 +42,7 @@ auto supervisor_state::spawn_blocking(Fun fun, Ts&&... xs) {
 
 void supervisor_state::start(supervisor_args a) {
   args_ = std::move(a);
+  started_ = std::chrono::steady_clock::now();
   for (const auto* room : core_rooms) {
     core_restarts_.emplace(room, restart_policy{restarts_max, restarts_period});
     spawn_core_room(room);
@@ -77,7 +78,8 @@ void supervisor_state::wire() {
     if (e.scheduler) wire(e);
   }
   self->send(models_, atom::wire_v, engine_host_actor{self});
-  self->send(kernel_room, atom::wire_v, kernel_wiring{wiring(), process_host_actor{self}});
+  self->send(kernel_room, atom::wire_v,
+             kernel_wiring{wiring(), process_host_actor{self}, started_});
   for (const auto& [address, x] : processes_) self->send(x.process, atom::wire_v, wiring());
 }
 
@@ -96,6 +98,7 @@ void supervisor_state::process_started(const process_handle& x) {
 
 caf::result<caf::ok_atom> supervisor_state::drain(bool cancel_them) {
   if (ending_) return to_error(*ending_);
+  if (!drain_) tell(node_event_kind::draining, "", "no new work is taken");
   drain_ = cancel_them;
   drain_promises_.push_back(self->make_response_promise<caf::ok_atom>());
   ask_kernel_to_drain();
@@ -156,9 +159,9 @@ void supervisor_state::load_device(const engine_id& id) {
 void supervisor_state::device_stands(const engine_id& id, const device_report& device) {
   open_engine(id, device);
   auto& e = engines_.at(id);
-  if (std::exchange(e.is_restarting, false)) {
-    self->send(monitor_, atom::started_v, std::string{"engine"});
-  }
+  const bool is_again = std::exchange(e.is_restarting, false);
+  tell(is_again ? node_event_kind::engine_restarted : node_event_kind::engine_started,
+       e.model->name, "on " + id.device);
   for (auto& p : std::exchange(e.starters, {})) p.deliver(handles_of(id));
   self->send(models_, atom::started_v, handles_of(id));  // who asked may have fallen meanwhile
 }
@@ -168,6 +171,7 @@ void supervisor_state::engine_failed(const engine_id& id, const failure& why) {
   auto& e = engines_.at(id);
   tear_down(e, caf::exit_reason::kill);
   for (auto& p : std::exchange(e.starters, {})) p.deliver(to_error(why));
+  tell(node_event_kind::engine_failed, e.model->name, "on " + id.device + ": " + why.text);
   if (e.is_restarting) self->send(models_, atom::failed_v, id, why);
   engines_.erase(id);  // `id` may be its own
 }
@@ -229,6 +233,7 @@ caf::result<caf::ok_atom> supervisor_state::stop_engines(const std::string& path
       continue;
     }
     tear_down(it->second, caf::exit_reason::user_shutdown);
+    tell(node_event_kind::engine_ended, it->second.model->name, "on " + it->first.device);
     for (auto& p : it->second.starters) {
       p.deliver(to_error({ec::cancelled, path + " was unloaded", ""}));
     }
@@ -286,7 +291,7 @@ bool supervisor_state::core_room_down(const caf::down_msg& d) {
   spdlog::warn("the room {} fell: {}", room, to_failure(d.reason).text);
   if (core_restarts_.at(room).allow(self->clock().now())) {
     spawn_core_room(room);
-    self->send(monitor_, atom::started_v, room);
+    tell(node_event_kind::room_restarted, room, to_failure(d.reason).text);
     wire();
   } else {
     spdlog::error("the room {} failed too often: the node stops", room);
@@ -302,6 +307,7 @@ void supervisor_state::crash_engine(const engine_id& id, const failure& why) {
   auto& e = engines_.at(id);
   ++num_restarts_;
   spdlog::warn("the engine of {} fell: {}", e.model->name, why.text);
+  tell(node_event_kind::engine_fell, e.model->name, "on " + id.device + ": " + why.text);
   tear_down(e, caf::exit_reason::kill);
   e.is_restarting = true;
   if (!e.restarts.allow(self->clock().now())) {
@@ -346,6 +352,12 @@ void supervisor_state::configure(const config_ptr& c) {
   args_.config = *c;
   if (models_) self->send(models_, atom::update_v, c);
   if (kernel_room) self->send(kernel_room, atom::update_v, c);
+  tell(node_event_kind::configured, "", "the configuration was read again");
+}
+
+void supervisor_state::tell(node_event_kind kind, const std::string& subject,
+                            const std::string& text) {
+  if (monitor_) self->send(monitor_, atom::happened_v, node_event{kind, subject, text});
 }
 
 std::string supervisor_state::status() const {

@@ -97,10 +97,12 @@ private:
   void tear_down(engine& e, caf::exit_reason why);
   engine_handles handles_of(const engine_id& id) const;
   bool core_room_down(const caf::down_msg& d);
+  void tell(node_event_kind kind, const std::string& subject, const std::string& text);
   void stop_rooms(const failure& why);
   void check_stopped();
 
   supervisor_args args_;
+  std::chrono::steady_clock::time_point started_;
   monitor_actor monitor_;
   ledger_actor ledger_;
   models_actor models_;

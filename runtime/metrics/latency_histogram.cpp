@@ -17,6 +17,19 @@ std::span<const double> latency_histogram::bounds() {
   return all;
 }
 
+std::optional<latency_histogram> latency_histogram::restored(std::span<const uint64_t> buckets,
+                                                             double sum, double min, double max) {
+  latency_histogram out;
+  if (buckets.size() != out.buckets_.size()) return std::nullopt;
+  if (!(0 <= min && min <= max) || !std::isfinite(max) || !std::isfinite(sum)) return std::nullopt;
+  std::copy(buckets.begin(), buckets.end(), out.buckets_.begin());
+  for (const uint64_t n : buckets) out.count_ += n;
+  out.sum_ = sum;
+  out.min_ = min;
+  out.max_ = max;
+  return out;
+}
+
 void latency_histogram::observe(double seconds) {
   LLMOS_CHECK(seconds >= 0 && std::isfinite(seconds));
   const auto all = bounds();

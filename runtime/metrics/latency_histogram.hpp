@@ -3,6 +3,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 
 namespace llmos {
@@ -15,6 +16,11 @@ public:
   /// value equal to a bound lies below it.
   static constexpr size_t num_bounds = 56;
   static std::span<const double> bounds();
+
+  /// What another program's histogram has seen; nothing when that cannot be: other buckets, or
+  /// times that contradict each other.
+  static std::optional<latency_histogram> restored(std::span<const uint64_t> buckets, double sum,
+                                                   double min, double max);
 
   /// REQUIRES: seconds >= 0 and finite.
   void observe(double seconds);

@@ -73,6 +73,28 @@ metrics_snapshot metrics_registry::snapshot() const {
   return out;
 }
 
+const char* to_string(metric_kind x) {
+  switch (x) {
+    case metric_kind::counter: return "counter";
+    case metric_kind::gauge: return "gauge";
+    case metric_kind::histogram: return "histogram";
+  }
+  return "unknown";
+}
+
+double sum_of(const metrics_snapshot& all, std::string_view name, const metric_labels& labels) {
+  double sum = 0;
+  for (const metric_family& f : all) {
+    if (f.name != name) continue;
+    for (const metric_series& s : f.series) {
+      const bool has_all =
+          std::includes(s.labels.begin(), s.labels.end(), labels.begin(), labels.end());
+      if (has_all) sum += s.value;
+    }
+  }
+  return sum;
+}
+
 metric_series& metrics_registry::series_of(metric_kind kind, std::string_view name,
                                            const metric_labels& labels) {
   const auto f = families_.find(name);

@@ -17,6 +17,9 @@ enum class metric_kind : uint8_t {
   histogram,  ///< Durations; named *_seconds.
 };
 
+/// "counter"
+const char* to_string(metric_kind x);
+
 /// {model: "smollm2", outcome: "stop"}. Keys are names, values any text.
 using metric_labels = std::map<std::string, std::string>;
 
@@ -73,6 +76,9 @@ private:
   size_t max_series_;
   std::map<std::string, family, std::less<>> families_;
 };
+
+/// The values of a metric's series that have all of these labels, added up; 0 without any.
+double sum_of(const metrics_snapshot& all, std::string_view name, const metric_labels& labels);
 
 /// The snapshot as two tables for people: counters and gauges, then latencies with count, mean,
 /// quantiles and maximum. Metrics without events are left out.

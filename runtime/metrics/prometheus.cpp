@@ -44,15 +44,6 @@ std::string escaped(std::string_view text, bool is_label) {
   return out;
 }
 
-const char* word_of(metric_kind kind) {
-  switch (kind) {
-    case metric_kind::counter: return "counter";
-    case metric_kind::gauge: return "gauge";
-    case metric_kind::histogram: return "histogram";
-  }
-  return "untyped";
-}
-
 /// {a="b",le="0.1"}; `le` is left out where it is empty.
 std::string labels_text(const metric_labels& labels, const std::string& le = "") {
   std::string out;
@@ -93,7 +84,7 @@ void add_histogram(std::string& out, const std::string& name, const metric_serie
 
 void add_family(std::string& out, const metric_family& f) {
   out += "# HELP " + f.name + " " + escaped(f.help, false) + "\n";
-  out += "# TYPE " + f.name + " " + word_of(f.kind) + "\n";
+  out += "# TYPE " + f.name + " " + to_string(f.kind) + "\n";
   for (const metric_series& s : f.series) {
     if (f.kind == metric_kind::histogram) {
       add_histogram(out, f.name, s);

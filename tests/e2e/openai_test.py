@@ -29,7 +29,7 @@ from serving import (HOST, LETTERS, LONG, VERY_LONG, ServeCase, only,  # noqa: E
                      wait_until)
 
 os.environ["NO_PROXY"] = os.environ["no_proxy"] = "*"  # the node is here
-NOT_OPENAIS = ("top_k", "min_p", "ignore_eos", "stop_token_ids")
+NOT_OPENAIS = ("priority", "top_k", "min_p", "ignore_eos", "stop_token_ids")
 TOOL = {"type": "function",
         "function": {"name": "weather", "description": "The weather of a city",
                      "parameters": {"type": "object",
@@ -251,6 +251,14 @@ class Errors(OpenaiCase):
         client = self.connect(node, api_key=key, base_url=f"http://{HOST}:{node.ports['http']}")
         self.fails(openai.PermissionDeniedError, 403, "forbidden", client.get, path="/metrics",
                    cast_to=str)
+
+    def test_who_is_no_operator_gives_way_and_does_not_push(self):
+        key = self.ok("key", "add", "billing").text.strip()
+        client = self.connect(self.serve(), api_key=key)
+        e = self.fails(openai.PermissionDeniedError, 403, "forbidden",
+                       client.chat.completions.create, **chat(priority=-1))
+        self.assertIn("priority", e.message)
+        client.chat.completions.create(**chat(priority=5))
 
     def test_a_node_that_is_full(self):
         client = self.connect(self.serve(*self.set(kernel_max_processes=128)))

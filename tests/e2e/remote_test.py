@@ -54,6 +54,18 @@ def resident_bytes(node):
     return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) << 10
 
 
+class Shell(RemoteCase):
+    def test_it_shows_the_metrics_of_its_node(self):
+        node = self.serve()
+        self.still_serves(node)
+        where = f"{HOST}:{node.ports['remote']}"
+        shell = self.ok("--connect", where, "shell", stdin=b"/stats\n")
+        counted = int(node.metric("llmos_requests_total", model="tiny", outcome="length"))
+        self.assertRegex(shell.text,
+                         rf'llmos_requests_total{{model="tiny", outcome="length"}} +{counted}\n')
+        self.assertIn("llmos_request_seconds", shell.text)
+
+
 class Crowd(RemoteCase):
     def test_a_thousand_clients_are_each_greeted_and_leave_nothing(self):
         node = self.serve(*self.set(**PATIENT))

@@ -241,16 +241,15 @@ void http_state::metrics(const http_call_ptr& call, const caller& who) {
 
 /// Ready is a node whose kernel takes requests.
 void http_state::readiness(const http_call_ptr& call) {
-  ask_kernel<std::string>(
+  ask_kernel<node_health>(
       call,
-      [call](const std::string& status) {
-        const bool takes_none = status.find("draining") != std::string::npos;
-        if (takes_none) {
+      [call](const node_health& health) {
+        if (health.is_draining) {
           return respond(call, openai::to_api_error({ec::shutting_down, "the node drains", ""}));
         }
         respond(call, "ok\n", "text/plain");
       },
-      atom::status_v);
+      atom::health_v);
 }
 
 void http_state::tokenize(const http_call_ptr& call) {
@@ -306,12 +305,12 @@ void http_state::complete(const http_call_ptr& call, const caller& who, openai::
   limits.max_choices = args_.config.http.max_choices;
   auto parsed = openai::parse_completion_request(where, call->request.body, limits);
   if (!parsed) return respond(call, parsed.error());
+  if (!check_name(call, parsed->model)) return;
   if (parsed->priority() < 0 && !who.is_operator) {
     return respond(call, error_of(403, "forbidden",
                                   who.owner + " may not ask for a priority below 0: "
                                               "remote.operators says who"));
   }
-  if (!check_name(call, parsed->model)) return;
   auto& c = completions_[call->number];
   c.call = call;
   c.owner = who.owner;

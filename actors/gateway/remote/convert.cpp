@@ -118,6 +118,55 @@ wire::process to_wire(const process_info& x) {
   return {x.id.value, x.owner, x.model, x.state, x.prompt_tokens, x.generated_tokens, x.age_ms};
 }
 
+wire::metrics to_wire(const metrics_snapshot& x) {
+  const auto bounds = latency_histogram::bounds();
+  wire::metrics out{{bounds.begin(), bounds.end()}, {}};
+  for (const metric_family& f : x) {
+    wire::metric metric{f.name, f.help, to_string(f.kind), {}};
+    for (const metric_series& s : f.series) {
+      wire::series line;
+      for (const auto& [name, value] : s.labels) line.labels.push_back({name, value});
+      line.value = s.value;
+      if (f.kind == metric_kind::histogram) {
+        const latency_histogram& h = s.histogram;
+        line.sum = h.sum();
+        line.min = h.min();
+        line.max = h.max();
+        line.buckets.assign(h.buckets().begin(), h.buckets().end());
+      }
+      metric.all.push_back(std::move(line));
+    }
+    out.all.push_back(std::move(metric));
+  }
+  return out;
+}
+
+wire::events to_wire(const event_page& x) {
+  using std::chrono::milliseconds;
+  wire::events out{x.end.log, x.end.number, x.num_lost, {}};
+  for (const logged_event& e : x.events) {
+    const auto at = std::chrono::floor<milliseconds>(e.at.time_since_epoch()).count();
+    out.all.push_back({e.number, at, to_string(e.event.kind), e.event.subject, e.event.text});
+  }
+  return out;
+}
+
+wire::status to_wire(const node_health& x, const metrics_snapshot& metrics) {
+  const auto blocks = [&](const char* state) {
+    return static_cast<uint64_t>(sum_of(metrics, "llmos_kv_blocks", {{"state", state}}));
+  };
+  wire::status out;
+  out.state = x.is_draining ? "draining" : "ready";
+  out.uptime_ms = static_cast<uint64_t>(x.uptime.count());
+  out.processes = x.processes;
+  out.max_processes = x.max_processes;
+  out.waiting = static_cast<uint32_t>(sum_of(metrics, "llmos_requests_waiting", {}));
+  out.running = static_cast<uint32_t>(sum_of(metrics, "llmos_requests_running", {}));
+  out.used_blocks = blocks("used");
+  out.all_blocks = out.used_blocks + blocks("cached") + blocks("free");
+  return out;
+}
+
 size_t size_bytes(const wire::done& x) {
   return sizeof x + x.stop_string.size() + x.model.size();
 }

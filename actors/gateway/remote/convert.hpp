@@ -1,5 +1,6 @@
 #pragma once
 
+#include "actors/messages.hpp"
 #include "actors/wire.hpp"
 #include "runtime/base/result.hpp"
 #include "runtime/config/node_config.hpp"
@@ -27,6 +28,10 @@ wire::done to_wire(const generation_done& x);
 wire::failed to_wire(const failure& x);
 wire::model to_wire(const model_status& x);
 wire::process to_wire(const process_info& x);
+wire::metrics to_wire(const metrics_snapshot& x);
+wire::events to_wire(const event_page& x);
+/// The sums over all engines are those of `metrics`.
+wire::status to_wire(const node_health& x, const metrics_snapshot& metrics);
 
 /// What an event takes while it waits.
 size_t size_bytes(const wire::chunk& x);

@@ -9,7 +9,6 @@
 #include "actors/gateway/remote/convert.hpp"
 #include "actors/timed_request.hpp"
 #include "runtime/config/model_path.hpp"
-#include "runtime/metrics/metrics_registry.hpp"
 
 namespace llmos {
 
@@ -20,6 +19,9 @@ constexpr std::chrono::seconds answer_timeout{30};
 constexpr std::chrono::minutes load_timeout{30};
 /// What waits for one connection, and the copy of it that is on its way, stay below 1 MiB.
 constexpr size_t max_held_bytes = 512u << 10;
+/// Of one connection, and how long each waits.
+constexpr uint32_t max_watches = 4;
+constexpr std::chrono::milliseconds max_watch{30000};
 
 }  // namespace
 
@@ -108,6 +110,9 @@ caf::result<wire::accepted> gate_state::start_stream(const stream_key& key,
                                                      const wire::request& x) {
   auto request = to_request(x, args_.config.sampling, key.first);
   if (!request) return to_error(request.error());
+  if (x.priority < 0) {
+    if (const auto may = check_operator(); !may) return to_error(may.error());
+  }
   attach(key, streams_[key], x);
   const uint64_t number = book_.asked();
   auto promise = self->make_response_promise<wire::accepted>();
@@ -388,13 +393,55 @@ caf::result<caf::ok_atom> gate_state::kill(const wire::kill& x) {
   return promise;
 }
 
-caf::result<wire::text> gate_state::stats(const wire::query& x) {
+caf::result<wire::metrics> gate_state::stats() {
   if (const auto may = check_operator(); !may) return to_error(may.error());
-  if (x.what != "metrics") {
-    return to_error({ec::invalid_argument, "no view is called \"" + x.what + "\"", "metrics"});
+  return ask_kernel<wire::metrics, metrics_ptr>([](const metrics_ptr& m) { return to_wire(*m); },
+                                                atom::stats_v);
+}
+
+caf::result<wire::status> gate_state::status() {
+  if (const auto from = sender(); !from) return to_error(from.error());
+  auto promise = self->make_response_promise<wire::status>();
+  auto fail = [promise](caf::error& e) mutable { promise.deliver(std::move(e)); };
+  timed_request(self, kernel_, answer_timeout, atom::health_v)
+      .then(
+          [this, promise, fail](const node_health& health) {
+            timed_request(self, kernel_, answer_timeout, atom::stats_v)
+                .then([promise, health](
+                          const metrics_ptr& m) mutable { promise.deliver(to_wire(health, *m)); },
+                      fail);
+          },
+          fail);
+  return promise;
+}
+
+caf::result<wire::events> gate_state::watch(const wire::watch& x) {
+  const auto from = sender();
+  if (!from) return to_error(from.error());
+  if ((*from)->num_watches == max_watches) {
+    return to_error({ec::overloaded,
+                     std::to_string(max_watches) + " watches wait on this connection already",
+                     "wait for their answers"});
   }
-  return ask_kernel<wire::text, metrics_ptr>(
-      [](const metrics_ptr& m) { return wire::text{render_text(*m)}; }, atom::stats_v);
+  ++(*from)->num_watches;
+  const auto ended = [this, node = self->current_sender()->node()] {
+    const auto it = connections_.find(node);
+    if (it != connections_.end() && it->second.num_watches > 0) --it->second.num_watches;
+  };
+  const auto wait = std::min(std::chrono::milliseconds(x.wait_ms), max_watch);
+  auto promise = self->make_response_promise<wire::events>();
+  timed_request(self, kernel_, answer_timeout + wait, atom::watch_v, log_position{x.log, x.number},
+                static_cast<uint32_t>(wait.count()))
+      .then(
+          [promise, ended](const event_page& page) mutable {
+            ended();
+            promise.deliver(to_wire(page));
+          },
+          [promise, ended](caf::error& e) mutable {
+            ended();
+            promise.deliver(std::move(e));
+          });
+  return promise;
 }
 
 caf::result<wire::tokens> gate_state::encode(const wire::text_of& x) {
@@ -432,7 +479,7 @@ caf::result<wire::text> gate_state::decode(const wire::tokens_of& x) {
   return promise;
 }
 
-std::string gate_state::status() const {
+std::string gate_state::summary() const {
   const auto parked = std::count_if(streams_.begin(), streams_.end(),
                                     [](const auto& s) { return !s.second.client; });
   return "connections=" + std::to_string(connections_.size()) +
@@ -451,7 +498,9 @@ gate_room_actor::behavior_type gate(gate_room_actor::stateful_pointer<gate_state
       [self](atom::load, const wire::model_name& x) { return self->state.load(x); },
       [self](atom::unload, const wire::model_name& x) { return self->state.unload(x); },
       [self](atom::ps, const wire::query&) { return self->state.ps(); },
-      [self](atom::stats, const wire::query& x) { return self->state.stats(x); },
+      [self](atom::status, const wire::query&) { return self->state.status(); },
+      [self](atom::stats, const wire::query&) { return self->state.stats(); },
+      [self](atom::watch, const wire::watch& x) { return self->state.watch(x); },
       [self](atom::cancel, const wire::kill& x) { return self->state.kill(x); },
       [self](atom::encode, const wire::text_of& x) { return self->state.encode(x); },
       [self](atom::decode, const wire::tokens_of& x) { return self->state.decode(x); },
@@ -463,7 +512,7 @@ gate_room_actor::behavior_type gate(gate_room_actor::stateful_pointer<gate_state
       [self](atom::tick) { self->state.tick(); },
       [self](atom::ack, uint64_t mark) { self->state.marked(mark); },
       [self](atom::update, const config_ptr& c) { self->state.configure(*c); },
-      [self](atom::status) { return self->state.status(); },
+      [self](atom::status) { return self->state.summary(); },
   };
 }
 

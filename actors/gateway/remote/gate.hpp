@@ -54,7 +54,9 @@ struct gate_state {
   caf::result<wire::model> load(const wire::model_name& x);
   caf::result<caf::ok_atom> unload(const wire::model_name& x);
   caf::result<wire::processes> ps();
-  caf::result<wire::text> stats(const wire::query& x);
+  caf::result<wire::status> status();
+  caf::result<wire::metrics> stats();
+  caf::result<wire::events> watch(const wire::watch& x);
   caf::result<caf::ok_atom> kill(const wire::kill& x);
   caf::result<wire::tokens> encode(const wire::text_of& x);
   caf::result<wire::text> decode(const wire::tokens_of& x);
@@ -68,7 +70,7 @@ struct gate_state {
   void tick();
   void marked(uint64_t mark) { args_.handled(mark); }
   void configure(const node_config& c);
-  std::string status() const;
+  std::string summary() const;
 
   gate_room_actor::stateful_pointer<gate_state> self;
 
@@ -81,6 +83,7 @@ private:
     std::string principal;
     size_t sent_bytes = 0, held_bytes = 0;  ///< Of all its streams.
     bool is_cut = false;
+    uint32_t num_watches = 0;  ///< That wait.
   };
   struct stream {
     wire_client_actor client;  ///< Empty while it is parked.

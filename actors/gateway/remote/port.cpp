@@ -54,7 +54,7 @@ bool has_short_lists(std::string_view types, wire_reader values) {
 std::set<std::string, std::less<>> gate_messages() {
   std::set<std::string, std::less<>> out;
   for (const char* type : {"hello", "request", "ack", "cancel", "model_name", "query", "kill",
-                           "text_of", "tokens_of"}) {
+                           "text_of", "tokens_of", "watch"}) {
     out.insert(std::string("@<>+@atom+llmos::wire::") + type);
   }
   return out;

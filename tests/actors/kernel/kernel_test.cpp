@@ -53,7 +53,7 @@ struct fixture : test::deterministic_system {
     node_config config;
     config.kernel.max_processes = 3;
     aut = sys.spawn(kernel, config, 1u, old);
-    self->send(aut, atom::wire_v, kernel_wiring{rooms, host});
+    self->send(aut, atom::wire_v, kernel_wiring{rooms, host, {}});
     run();
   }
   ~fixture() {
@@ -113,7 +113,7 @@ TEST_CASE_FIXTURE(fixture, "a process that ended while no kernel was there does 
   node_config config;
   config.kernel.max_processes = 2;
   aut = sys.spawn(kernel, config, 2u, old);
-  self->send(aut, atom::wire_v, kernel_wiring{rooms, host});
+  self->send(aut, atom::wire_v, kernel_wiring{rooms, host, {}});
   run();
   submit();
   CHECK(refusal().code == ec::overloaded);

@@ -102,7 +102,9 @@ monitor_actor::behavior_type fake_monitor(monitor_actor::stateful_pointer<nothin
   return {
       [w](atom::done, const generation_report& r) { w->reports.push_back(r); },
       [](atom::failed, const std::string&) {},
-      [](atom::started, const std::string&) {},
+      [](atom::happened, const node_event&) {},
+      [](atom::watch, const log_position&, uint32_t) { return event_page{}; },
+      [](atom::tick) {},
       [](atom::stats) { return metrics_ptr{}; },
       [](atom::step, const step_report&) {},
       [](atom::update, const memory_report&) {},

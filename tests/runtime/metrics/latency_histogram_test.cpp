@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 #include <random>
+#include <tuple>
 #include <vector>
 
 using namespace llmos;
@@ -71,6 +73,24 @@ TEST_SUITE("runtime.metrics.latency_histogram") {
       const double want = seen[static_cast<size_t>(q * double(seen.size()))];
       CHECK(h.quantile(q) < want * 1.34);
       CHECK(h.quantile(q) > want / 1.34);
+    }
+  }
+
+  TEST_CASE("what is told of a histogram makes the same one, or none when it cannot be") {
+    latency_histogram x;
+    for (const double seconds : {0.001, 0.5, 0.02, 700.0}) x.observe(seconds);
+    const auto same = latency_histogram::restored(x.buckets(), x.sum(), x.min(), x.max());
+    REQUIRE(same);
+    CHECK(same->count() == 4);
+    CHECK(same->mean() == x.mean());
+    for (const double q : {0.0, 0.5, 0.9, 1.0}) CHECK(same->quantile(q) == x.quantile(q));
+    const auto others = x.buckets().first(10);
+    CHECK_FALSE(latency_histogram::restored(others, x.sum(), x.min(), x.max()));
+    CHECK_FALSE(latency_histogram::restored(x.buckets(), x.sum(), 2, 1));
+    CHECK_FALSE(latency_histogram::restored(x.buckets(), x.sum(), -1, 1));
+    const double none = std::numeric_limits<double>::quiet_NaN();
+    for (const auto& [sum, min, max] : {std::tuple{none, 0., 1.}, {1., none, 1.}, {1., 0., none}}) {
+      CHECK_FALSE(latency_histogram::restored(x.buckets(), sum, min, max));
     }
   }
 

@@ -48,6 +48,20 @@ TEST_SUITE("runtime.metrics.metrics_registry") {
     CHECK(all[2].series.at(0).histogram.count() == 1);
   }
 
+  TEST_CASE("a sum is over all series that have the labels") {
+    metrics_registry r;
+    r.declare(metric_kind::gauge, "blocks", "");
+    r.set("blocks", 3, {{"model", "a"}, {"state", "used"}});
+    r.set("blocks", 4, {{"model", "b"}, {"state", "used"}});
+    r.set("blocks", 50, {{"model", "b"}, {"state", "free"}});
+    const auto all = r.snapshot();
+    CHECK(sum_of(all, "blocks", {}) == 57);
+    CHECK(sum_of(all, "blocks", {{"state", "used"}}) == 7);
+    CHECK(sum_of(all, "blocks", {{"state", "used"}, {"model", "b"}}) == 4);
+    CHECK(sum_of(all, "blocks", {{"state", "lost"}}) == 0);
+    CHECK(sum_of(all, "others", {}) == 0);
+  }
+
   TEST_CASE("a snapshot does not change with later events") {
     metrics_registry m = sample_registry();
     m.add("llmos_requests_total");

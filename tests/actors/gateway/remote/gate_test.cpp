@@ -328,8 +328,13 @@ TEST_CASE_FIXTURE(fixture, "what cannot be served is refused by name") {
 
 TEST_CASE_FIXTURE(fixture, "only operators see and change what is not theirs") {
   auto& x = come();
-  CHECK(say<wire::text>(x, atom::stats_v, wire::query{"metrics"}).error().hint ==
+  CHECK(say<wire::metrics>(x, atom::stats_v, wire::query{}).error().hint ==
         "remote.operators lists who may");
+  auto urgent = ask("urgent", 5);
+  urgent.priority = -1;
+  CHECK(say<wire::accepted>(x, atom::submit_v, urgent).error().text == "ann may not do that here");
+  urgent.priority = 1;
+  CHECK(say<wire::accepted>(x, atom::submit_v, urgent).ok());
   CHECK(say<wire::model>(x, atom::load_v, wire::model_name{"tiny"}).error().code ==
         ec::invalid_argument);
   CHECK(say<caf::ok_atom>(x, atom::unload_v, wire::model_name{"tiny"}).error().code ==
@@ -356,11 +361,102 @@ TEST_CASE_FIXTURE(fixture, "only operators see and change what is not theirs") {
   greet(y);
   CHECK(num_seen() == 1);
   CHECK(say<caf::ok_atom>(y, atom::cancel_v, wire::kill{id}, soon).ok());
-  CHECK(say<wire::text>(x, atom::stats_v, wire::query{"metrics"})->text.find("llmos_") !=
-        std::string::npos);
-  CHECK(say<wire::text>(x, atom::stats_v, wire::query{"weather"}).error().text ==
-        "no view is called \"weather\"");
+  const auto metrics = say<wire::metrics>(y, atom::stats_v, wire::query{});
+  REQUIRE(metrics.ok());
+  CHECK(metrics->bounds.size() == latency_histogram::num_bounds);
+  const auto requests = std::find_if(metrics->all.begin(), metrics->all.end(), [](const auto& m) {
+    return m.name == "llmos_requests_total";
+  });
+  REQUIRE(requests != metrics->all.end());
+  CHECK(requests->kind == "counter");
+  CHECK(requests->all.size() == 2);  // what was urgent has ended, and what was killed
+  urgent.ticket = "more urgent";
+  urgent.priority = -1;
+  CHECK(say<wire::accepted>(y, atom::submit_v, urgent).ok());
   CHECK(say<wire::model>(x, atom::load_v, wire::model_name{"tiny"})->state == "loaded");
+}
+
+TEST_CASE_FIXTURE(fixture, "everybody may see how the node is") {
+  auto& x = come();
+  auto& y = come();  // to whom only answers come
+  const auto soon = [&] {
+    while (!(*y.self)->has_next_message()) REQUIRE(step());
+  };
+  const auto look = [&] { return say<wire::status>(y, atom::status_v, wire::query{}, soon); };
+  CHECK(look()->processes == 0);
+  for (const char* ticket : {"a", "b", "c"}) start(x, ask(ticket, 200));
+  auto s = look();
+  while (s->waiting + s->running < 3 || s->running < 2) s = look();
+  CHECK(s->state == "ready");
+  CHECK(s->processes == 3);
+  CHECK(s->max_processes == 3);
+  CHECK(s->running == 2);  // as many as the engine may
+  CHECK(s->used_blocks > 0);
+  CHECK(s->all_blocks > s->used_blocks);
+  send_request<caf::ok_atom>(
+      aut, [](auto) {}, atom::drain_v, false);
+  while (look()->state != "draining") continue;
+}
+
+TEST_CASE_FIXTURE(fixture, "who watches hears what happens to the node, each thing once") {
+  auto& x = come();
+  const auto watch = [&](uint64_t log, uint64_t number, uint32_t wait_ms = 0) {
+    return say<wire::events>(x, atom::watch_v, wire::watch{log, number, wait_ms});
+  };
+  const auto kinds = [](const wire::events& page) {
+    std::string out;
+    for (const auto& e : page.all) out += e.kind + " " + e.subject + ", ";
+    return out;
+  };
+  const auto begin = watch(0, ~uint64_t{0});
+  REQUIRE(begin.ok());
+  CHECK(begin->all.empty());  // from now on
+  start(x, ask("t", 5));
+  settle();
+  const auto first = watch(begin->log, begin->number);
+  CHECK(kinds(*first) == "engine_started tiny, ");
+  CHECK(first->all.at(0).text == "on reference");
+  CHECK(first->all.at(0).number == first->number);
+
+  // One that waits is told with the event, not before.
+  auto asked = (*x.self)->request(aut_gate, caf::infinite, atom::watch_v,
+                                  wire::watch{first->log, first->number, 20000});
+  settle();
+  CHECK_FALSE((*x.self)->has_next_message());
+  kill(rooms().ledger);
+  settle();
+  wire::events second;
+  asked.receive([&](const wire::events& page) { second = page; },
+                [](const caf::error& e) { FAIL(to_failure(e).text); });
+  CHECK(kinds(second) == "room_restarted ledger, ");
+  CHECK(kinds(*watch(0, 0)) == kinds(*first) + kinds(second));  // all that is remembered
+
+  // After a monitor's fall there is another log, all of which is news.
+  kill(rooms().monitor);
+  settle();
+  const auto third = watch(second.log, second.number);
+  CHECK(kinds(*third) == "room_restarted monitor, ");
+  CHECK(third->log != second.log);
+}
+
+TEST_CASE_FIXTURE(fixture, "a watch ends after its time, and few wait on one connection") {
+  auto& x = come();
+  const auto now = say<wire::events>(x, atom::watch_v, wire::watch{0, 0, 0});
+  const wire::watch what{now->log, now->number, 5000};
+  std::vector<decltype((*x.self)->request(aut_gate, caf::infinite, atom::watch_v, what))> open;
+  for (int i = 0; i < 4; ++i) {
+    open.push_back((*x.self)->request(aut_gate, caf::infinite, atom::watch_v, what));
+  }
+  const auto refused = say<wire::events>(x, atom::watch_v, what);
+  CHECK(refused.error().code == ec::overloaded);
+  advance(4s);
+  CHECK_FALSE((*x.self)->has_next_message());
+  advance(2s);
+  for (auto& one : open) {
+    one.receive([&](const wire::events& page) { CHECK(page.number == what.number); },
+                [](const caf::error& e) { FAIL(to_failure(e).text); });
+  }
+  CHECK(say<wire::events>(x, atom::watch_v, wire::watch{}).ok());
 }
 
 TEST_CASE_FIXTURE(fixture, "who has a node's id after another says hello, and is nobody else") {

@@ -1,9 +1,11 @@
 // The whole way: a node with its port, clients that connect over TLS, and those that should not.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <caf/io/middleman.hpp>
 #include <caf/scoped_actor.hpp>
+#include <condition_variable>
 #include <filesystem>
 #include <future>
 #include <mutex>
@@ -108,7 +110,19 @@ TEST_CASE_FIXTURE(fixture, "a service generates, and asks about the node") {
   CHECK(c->generate(ask(30)).get()->text == answer->text);  // the same seed
   CHECK(c->models()->at(0).state == "loaded");
   CHECK(c->processes()->empty());
-  CHECK(c->metrics()->find("llmos_requests_total") != std::string::npos);
+  const auto metrics = c->metrics();
+  REQUIRE(metrics.ok());
+  double num_requests = 0;
+  for (const auto& m : metrics->all) {
+    if (m.name != "llmos_requests_total") continue;
+    for (const auto& line : m.lines) num_requests += line.value;
+  }
+  CHECK(num_requests == 2);
+  const auto status = c->status();
+  CHECK(status->state == "ready");
+  CHECK(status->processes == 0);
+  CHECK(status->all_blocks > 0);
+  CHECK(c->events()->back().kind == "engine_started");
   CHECK(c->unload("tiny").ok());
   CHECK(c->models()->at(0).state == "on disk");
   CHECK(c->unload("tiny").error().code == ec::not_found);
@@ -189,6 +203,38 @@ TEST_CASE_FIXTURE(fixture, "who is not on the list, or cannot prove it, does not
   start();
   CHECK(remote::client::connect(table[5].how).ok());
   CHECK_FALSE(remote::client::connect(options()).ok());
+}
+
+TEST_CASE_FIXTURE(fixture, "a service is told what happens to its node, across a lost connection") {
+  const auto c = connect();
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::vector<remote::event> told;
+  c->on_event([&](const remote::event& e) {
+    const std::lock_guard lock(mutex);
+    told.push_back(e);
+    changed.notify_all();
+  });
+  const auto wait_for = [&](const std::string& kind, const std::string& subject, size_t n) {
+    std::unique_lock lock(mutex);
+    const auto count = [&] {
+      return static_cast<size_t>(std::count_if(told.begin(), told.end(), [&](const auto& e) {
+        return e.kind == kind && e.subject == subject;
+      }));
+    };
+    REQUIRE(changed.wait_for(lock, 60s, [&] { return count() >= n; }));
+    CHECK(count() == n);
+  };
+  CHECK(c->events().ok());  // by then it watches
+  CHECK(c->load("tiny").ok());
+  wait_for("engine_started", "tiny", 1);
+  CHECK(told[0].text == "on reference");
+  CHECK(told[0].at > std::chrono::system_clock::now() - 1h);
+  CHECK(c->unload("tiny").ok());
+  wait_for("engine_ended", "tiny", 1);
+  start();  // another node on the same port, which has a log of its own
+  CHECK(c->load("tiny").ok());
+  wait_for("engine_started", "tiny", 2);
 }
 
 TEST_CASE_FIXTURE(fixture, "a service with actors of its own takes the gate's typed handle") {

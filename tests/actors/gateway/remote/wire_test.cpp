@@ -82,6 +82,7 @@ TEST_CASE_FIXTURE(fixture, "every type is written as it was when it was publishe
                                  "[]",
                                  "[{}]",
                                  {{"temperature", "0.5"}, {"seed", "3"}},
+                                 -5,
                                  1000,
                                  2000});
   check("accepted", wire::accepted{"t1", true});
@@ -93,12 +94,23 @@ TEST_CASE_FIXTURE(fixture, "every type is written as it was when it was publishe
   check("model_name", wire::model_name{"m"});
   check("models", wire::models{{{"m", "loaded", "a llama", 98362432, true}, {}}});
   check("processes", wire::processes{{{4, "ann", "m", "running", 10, 6, 1500}}});
-  check("query", wire::query{"metrics"});
+  check("query", wire::query{});
   check("text", wire::text{"some text"});
   check("text_of", wire::text_of{"m", "prompt", ""});
   check("tokens_of", wire::tokens_of{"m", {1, -2, 300000}});
   check("tokens", wire::tokens{{1, 2, 3}, 8192});
   check("kill", wire::kill{0x10000000001});
+  check("status", wire::status{"ready", 86400000, 3, 512, 1, 2, 10, 4096});
+  check(
+      "metrics",
+      wire::metrics{
+          {0.5, 600},
+          {{"llmos_steps_total", "Steps.", "counter", {{{{"model", "m"}}, 7, 0, 0, 0, {}}}},
+           {"llmos_request_seconds", "All.", "histogram", {{{}, 0, 1.5, 0.25, 1.25, {2, 0, 0}}}}}});
+  check("watch", wire::watch{0x123456789abcdef, 9, 20000});
+  check("events",
+        wire::events{
+            0x123456789abcdef, 11, 2, {{10, 1764500000123, "engine_started", "m", "on cpu"}, {}}});
 }
 
 TEST_CASE_FIXTURE(fixture, "lists that no client sends are seen before they are read") {
@@ -112,7 +124,7 @@ TEST_CASE_FIXTURE(fixture, "lists that no client sends are seen before they are 
     wire::hello greeting{1, 0, "some program", {}};
     greeting.features.resize(n);
     CHECK(fits("hello", greeting) == (n <= 256));
-    wire::request request{"ticket", 9, "a model", "a prompt", "[]", "[{}]", {}, 1000, 2000};
+    wire::request request{"ticket", 9, "a model", "a prompt", "[]", "[{}]", {}, 0, 1000, 2000};
     request.sampling.resize(n);
     CHECK(fits("request", request) == (n <= 256));
     CHECK(fits("tokens_of", wire::tokens_of{"m", std::vector<int32_t>(n)}));

@@ -81,6 +81,8 @@ kernel_actor::behavior_type fake_kernel(kernel_actor::stateful_pointer<fake_kern
         return answer(self, s, model_list{{"tiny", "/t", "loaded", "", 1, true}});
       },
       [=](atom::stats) { return answer(self, s, three_steps()); },
+      [](atom::health) { return node_health{}; },
+      [](atom::watch, const log_position&, uint32_t) { return event_page{}; },
       [](atom::open, const std::string&) { return model_view{}; },
       [](atom::update, const config_ptr&) {},
       [](atom::encode, const request_ptr&) { return encoded_ptr{}; },
