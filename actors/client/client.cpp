@@ -141,9 +141,9 @@ result<std::string> client::detokenize(const std::vector<int32_t>& ids, const st
 result<status> client::status(duration timeout) {
   LLMOS_TRY(const auto x, impl_->to->ask<wire::status>(timeout, atom::status_v, wire::query{}));
   return llmos::client::status{x.state,       std::chrono::milliseconds(x.uptime_ms),
-                        x.processes,   x.max_processes,
-                        x.waiting,     x.running,
-                        x.used_blocks, x.all_blocks};
+                               x.processes,   x.max_processes,
+                               x.waiting,     x.running,
+                               x.used_blocks, x.all_blocks};
 }
 
 result<metrics> client::metrics(duration timeout) {
