@@ -64,11 +64,12 @@ api_error unsupported(std::string param, std::string message) {
   return {400, request_error, std::move(message), std::move(param), "unsupported"};
 }
 
-api_error to_api_error(const failure& x) {
+api_error to_api_error(const failure& x, std::string_view text) {
   const auto i = static_cast<size_t>(x.code);  // may come from a remote byte
   const row& r = rows[i < std::size(rows) ? i : 0];
   const std::string hint = x.hint.empty() ? "" : " (" + x.hint + ")";
-  return {r.status, r.type, x.text + hint, "", r.word, r.retry_after_s};
+  std::string param(x.code == ec::over_context ? text : "");
+  return {r.status, r.type, x.text + hint, std::move(param), r.word, r.retry_after_s};
 }
 
 std::string render_error(const api_error& x) {

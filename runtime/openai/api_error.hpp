@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <variant>
 
@@ -57,8 +58,9 @@ api_error invalid(std::string param, std::string message);
 /// 400 with code "unsupported": well-formed, but not done here.
 api_error unsupported(std::string param, std::string message);
 
-/// The error of a request that the node could not do. Texts keep their counts and hints.
-api_error to_api_error(const failure& x);
+/// The error of a request that the node could not do. Texts keep their counts and hints. `text`:
+/// the field with what the model is to read, at fault where that is too long.
+api_error to_api_error(const failure& x, std::string_view text = {});
 
 /// {"error": {"message", "type", "param", "code"}}
 std::string render_error(const api_error& x);

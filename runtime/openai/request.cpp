@@ -134,7 +134,7 @@ private:
   checked unknown(const std::string& name) {
     const std::string shown = name.substr(0, max_field_name_bytes);
     std::string text = "unknown field '" + shown + "'";
-    std::vector<std::string> known = {"model", "stream", "stream_options", "n", "user"};
+    std::vector<std::string> known = {"model", "stream", "stream_options", "n", "user", "priority"};
     for (const auto& key : keys_of(base_.sampling)) known.push_back(key.name);
     if (is_chat()) {
       known.insert(known.end(), {"messages", "tools", "tool_choice", "max_completion_tokens"});
@@ -309,6 +309,18 @@ outcome<completion_request> parse_completion_request(endpoint where, std::string
                                                      const parse_options& options) {
   LLMOS_TRY(const auto parsed, parse_object(body));
   return body_reader{where, options}.read(parsed);
+}
+
+checked check_token_ids(const completion_request& x, uint32_t size) {
+  const auto check = [size](const char* field, token_id id) -> checked {
+    if (id >= 0 && static_cast<uint32_t>(id) < size) return fine;
+    return invalid(field, "token id " + std::to_string(id) + " in " + field +
+                              " is not one of the model's, 0 to " + std::to_string(size - 1));
+  };
+  const sampling_params& all = x.prompts.front().sampling;
+  for (const auto& [id, bias] : all.logit_bias) LLMOS_TRY_VOID(check("logit_bias", id));
+  for (const token_id id : all.stop_token_ids) LLMOS_TRY_VOID(check("stop_token_ids", id));
+  return fine;
 }
 
 }  // namespace llmos::openai

@@ -42,11 +42,16 @@ struct completion_request {
   generate_request choice(size_t index) const;
   int32_t priority() const { return prompts.front().priority; }
   bool logprobs() const { return prompts.front().sampling.logprobs; }
+  /// The field with what the model is to read.
+  std::string_view text_field() const { return where == endpoint::chat ? "messages" : "prompt"; }
 };
 
 /// Reads a body of POST /v1/chat/completions or /v1/completions. A field that is null counts as not
 /// given. Errors: 400 naming the field: unknown, not supported, of a wrong type, out of range.
 outcome<completion_request> parse_completion_request(endpoint where, std::string_view body,
                                                      const parse_options& options);
+
+/// Whether each token id of `x` is one of a vocabulary of `size`. Errors: 400 naming the field.
+checked check_token_ids(const completion_request& x, uint32_t size);
 
 }  // namespace llmos::openai

@@ -230,6 +230,8 @@ class Errors(OpenaiCase):
                 ("stop", "invalid_value", self.chats.create, chat(stop=[""])),
                 ("response_format", "unsupported", self.chats.create,
                  chat(response_format={"type": "json_object"})),
+                ("logit_bias", "invalid_value", self.chats.create,
+                 chat(logit_bias={"99999": 1})),
                 ("store", "unsupported", self.chats.create, chat(store=True)),
                 ("top_logprobs", "invalid_value", self.chats.create, chat(top_logprobs=1)),
                 ("temprature", "unknown_field", self.chats.create,
@@ -244,6 +246,7 @@ class Errors(OpenaiCase):
         e = self.fails(openai.BadRequestError, 400, "context_length_exceeded", self.texts.create,
                        **text("x" * 5000))
         self.assertIn("4096", e.message)
+        self.assertEqual(e.param, "prompt")
 
     def test_metrics_are_for_operators(self):
         key = self.ok("key", "add", "billing").text.strip()

@@ -318,15 +318,17 @@ void http_state::complete(const http_call_ptr& call, const caller& who, openai::
   timed_request(self, kernel_, load_timeout, atom::open_v, model)
       .then([this, number = call->number, request = std::move(*parsed)](
                 const model_view& found) { model_found(number, request, found); },
-            [this, number = call->number](const caf::error& e) {
-              fail(number, openai::to_api_error(to_failure(e)));
-            });
+            [this, number = call->number](const caf::error& e) { fail(number, to_failure(e)); });
 }
 
 void http_state::model_found(uint64_t number, openai::completion_request request,
                              const model_view& model) {
   const auto it = completions_.find(number);
   if (it == completions_.end()) return;  // its client is gone
+  if (const auto known = openai::check_token_ids(request, model.loaded->vocabulary->size());
+      !known) {
+    return fail(number, known.error());
+  }
   openai::tool_parser_options tools;
   if (!request.tool_names.empty() && model.loaded->chat != nullptr) {
     tools.style = openai::tool_style_of(model.loaded->chat->source());
@@ -355,7 +357,7 @@ void http_state::submit_choices(uint64_t number, completion& c) {
             },
             [this, asked, number](const caf::error& e) {
               book_.refused(asked);
-              fail(number, openai::to_api_error(to_failure(e)));
+              fail(number, to_failure(e));
             });
   }
 }
@@ -384,7 +386,7 @@ void http_state::apply(const place& at, event e) {
   auto& c = completions_.at(at.call);
   if (const auto* why = std::get_if<failure>(&e)) {
     c.ids[at.choice].reset();
-    return fail(at.call, openai::to_api_error(*why));
+    return fail(at.call, *why);
   }
   auto& answer = *c.answer;
   std::string out;
@@ -417,6 +419,13 @@ void http_state::finish(uint64_t number, completion& c) {
     c.call->exchange->respond(200, headers, answer.finish());
   }
   completions_.erase(number);
+}
+
+void http_state::fail(uint64_t number, const failure& why) {
+  const auto it = completions_.find(number);
+  if (it == completions_.end()) return;
+  const auto& answer = it->second.answer;
+  fail(number, openai::to_api_error(why, answer ? answer->request().text_field() : ""));
 }
 
 /// The whole completion: with its other choices.

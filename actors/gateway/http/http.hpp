@@ -81,8 +81,7 @@ private:
     std::string owner;
     std::optional<openai::answer> answer;        ///< Once the model is known.
     std::vector<std::optional<request_id>> ids;  ///< By choice; while it runs.
-    size_t num_taken = 0;
-    bool has_started = false;   ///< The stream has.
+    bool has_started = false;                    ///< The stream has.
     bool is_cancelled = false;  ///< By its name: so is each choice that is still to be taken.
   };
   struct place {
@@ -99,6 +98,7 @@ private:
   void taken(uint64_t asked, const place& at, request_id id);
   void apply(const place& at, event e);
   void finish(uint64_t number, completion& c);
+  void fail(uint64_t number, const failure& why);
   void fail(uint64_t number, const openai::api_error& why);
   void forget(uint64_t number);
   void cancel_request(request_id id);

@@ -39,8 +39,11 @@ TEST_SUITE("runtime.openai.api_error") {
 
   TEST_CASE("the counts of a text and its hint reach the client") {
     const api_error got = to_api_error(
-        {ec::over_context, "9000 prompt tokens and max_tokens 10 exceed 8192", "shorten it"});
+        {ec::over_context, "9000 prompt tokens and max_tokens 10 exceed 8192", "shorten it"},
+        "messages");
     CHECK(got.message == "9000 prompt tokens and max_tokens 10 exceed 8192 (shorten it)");
+    CHECK(got.param == "messages");
+    CHECK(to_api_error({ec::overloaded, "", ""}, "messages").param.empty());
   }
 
   TEST_CASE("a body is OpenAI's, null where there is nothing, and always UTF-8") {

@@ -258,6 +258,16 @@ TEST_SUITE("runtime.openai.request") {
     CHECK(refused(endpoint::completions, R"("best_of": 2)").param == "best_of");
   }
 
+  TEST_CASE("token ids that a model does not have are refused by name") {
+    const auto refusal = [](const std::string& fields) {
+      const auto got = check_token_ids(read(endpoint::chat, fields), 10);
+      return got.ok() ? "" : got.error().param;
+    };
+    CHECK(refusal(R"("logit_bias": {"0": 1, "9": 1}, "stop_token_ids": [0, 9])").empty());
+    CHECK(refusal(R"("logit_bias": {"9": 1, "10": 1})") == "logit_bias");
+    CHECK(refusal(R"("stop_token_ids": [9, 10])") == "stop_token_ids");
+  }
+
   TEST_CASE("a model is told of the tools it may call") {
     struct row {
       const char* choice;
