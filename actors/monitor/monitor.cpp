@@ -37,7 +37,8 @@ uint64_t draw_log_name() {
 monitor_state::monitor_state(monitor_actor::stateful_pointer<monitor_state> self)
     : self(self), events_(draw_log_name()) {
   using kind = metric_kind;
-  metrics.declare(kind::counter, "llmos_requests_total", "Ended generations by outcome.");
+  metrics.declare(kind::counter, "llmos_requests_total",
+                  "Ended generations by outcome; those without a model ended before they had one.");
   metrics.declare(kind::counter, "llmos_prompt_tokens_total",
                   "Prompt tokens of ended generations.");
   metrics.declare(kind::counter, "llmos_completion_tokens_total",
