@@ -102,6 +102,13 @@ class Crowd(RemoteCase):
                 return False
         wait_until(has_room, "there is a place")
 
+    def test_one_that_gives_no_sign_of_life_is_let_go(self):
+        node = self.serve(*self.set(remote_heartbeat_ms=20, remote_silence_ms=200))
+        peer = self.peer(node)
+        peer.greet(1)
+        peer.wait_for_end()
+        self.still_serves(node)
+
     def test_strangers_do_not_hold_clients_off(self):
         node = self.serve(*self.set(remote_max_connections=2, **PATIENT))
         strangers = [self.peer(node, tls=False) for _ in range(600)]
