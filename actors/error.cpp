@@ -27,6 +27,13 @@ failure to_failure(const caf::error& x) {
   return {ec::internal, "a part of the system failed: " + caf::to_string(x), "retry"};
 }
 
+std::string connection_reason(const caf::error& x) {
+  if (x == caf::sec::cannot_connect_to_node) return "nothing answers there";
+  if (x == caf::sec::cannot_open_port) return "it is taken, or this user may not open it";
+  if (x == caf::sec::disconnect_during_handshake) return "the other side ended the connection";
+  return caf::to_string(x);
+}
+
 void log_lost_cancel(const caf::error& x) {
   const auto why = to_failure(x);
   if (why.code != ec::not_found) spdlog::warn("a request was not cancelled: {}", why.text);

@@ -2,6 +2,7 @@
 
 #include <caf/actor_system_config.hpp>
 #include <caf/error.hpp>
+#include <string>
 
 #include "actors/protocol.hpp"
 #include "runtime/base/error.hpp"
@@ -12,6 +13,9 @@ namespace llmos {
 /// foreign error (a lost actor, a timeout) becomes `internal` or `cancelled` with its text.
 caf::error to_error(const failure& x);
 failure to_failure(const caf::error& x);
+
+/// Why there is no connection or no port, in words where they are known.
+std::string connection_reason(const caf::error& x);
 
 /// What becomes of a cancel's answer. A request that has just ended by itself is not found, and its
 /// terminal message is on its way: only another error is logged.

@@ -54,7 +54,7 @@ failure no_connection(const options& how, const std::string& tls, const caf::err
   if (!tls.empty()) {
     return {ec::io_error, where + ": " + tls, "check certificate, key, CA and server name"};
   }
-  return {ec::io_error, where + ": " + caf::to_string(why),
+  return {ec::io_error, where + ": " + connection_reason(why),
           "check that the node runs there and lets this client in (remote.clients)"};
 }
 

@@ -19,6 +19,12 @@ TEST_SUITE("actors.error") {
     CHECK(to_failure(caf::make_error(caf::sec::runtime_error, "boom")).code == ec::internal);
   }
 
+  TEST_CASE("a reason is in words, or what CAF says") {
+    CHECK(connection_reason(caf::sec::cannot_connect_to_node) == "nothing answers there");
+    CHECK(connection_reason(caf::make_error(caf::sec::runtime_error, "boom")) ==
+          caf::to_string(caf::make_error(caf::sec::runtime_error, "boom")));
+  }
+
   TEST_CASE("an error renders with its name and text") {
     test::deterministic_system s;
     CHECK(s.sys.render(to_error({ec::overloaded, "queue full", "wait"})) ==

@@ -118,7 +118,7 @@ class Start(ServeCase):
         with socket.create_server((HOST, 0)) as taken:
             port = taken.getsockname()[1]
             for which, text in (("http", f"127.0.0.1 port {port}: Address already in use"),
-                                ("remote", f"remote.port {port} at 127.0.0.1 cannot be opened")):
+                                ("remote", f"remote.port {port} at 127.0.0.1 cannot be opened: it is taken")):
                 with self.subTest(which):
                     self.missing(text, *self.set(**{f"{which}_port": port}))
 

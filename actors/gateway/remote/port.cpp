@@ -22,8 +22,8 @@ constexpr uint32_t max_list = 256;
 failure not_opened(const node_config& config, const caf::error& why) {
   return {ec::io_error,
           "remote.port " + std::to_string(config.remote.port) + " at " + config.remote.address +
-              " cannot be opened: " + caf::to_string(why),
-          "another program may have it; choose another one"};
+              " cannot be opened: " + connection_reason(why),
+          "choose another port or address"};
 }
 
 }  // namespace
