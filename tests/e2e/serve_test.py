@@ -248,6 +248,46 @@ class Stop(ServeCase):
         self.assertEqual(node.wait(), 0)
 
 
+class HangUp(ServeCase):
+    def configured(self, max_tokens):
+        return self.write("node.yaml", f"sampling: {{max_tokens: {max_tokens}}}\n")
+
+    def serve_configured(self):
+        return self.serve("--config", self.configured(3))
+
+    def length(self, node):
+        return node.chat(ignore_eos=True).json()["usage"]["completion_tokens"]
+
+    def hang_up(self, node, says):
+        node.signal(signal.SIGHUP)
+        self.assertIsNotNone(node.errors.find(says))
+
+    def test_another_configuration_is_read(self):
+        node = self.serve_configured()
+        self.assertEqual(self.length(node), 3)
+        self.configured(5)
+        self.hang_up(node, "the configuration was read again")
+        wait_until(lambda: self.length(node) == 5, "the new length holds")
+
+    def test_one_that_is_wrong_changes_nothing(self):
+        node = self.serve_configured()
+        self.configured("many")
+        self.hang_up(node, "the configuration stays as it was")
+        self.assertIsNotNone(node.errors.find("sampling.max_tokens"))
+        self.assertEqual(self.length(node), 3)
+
+    def test_keys_come_and_go(self):
+        node = self.serve()
+        key = self.ok("key", "add", "billing").text.strip()
+        self.assertEqual(node.get("/v1/models", key=key).status, 401)
+        self.hang_up(node, "the configuration was read again")
+        wait_until(lambda: node.get("/v1/models", key=key).status == 200, "the key is known")
+        number = next(x for x in self.ok("key", "list").text.splitlines() if "billing" in x)
+        self.ok("key", "revoke", number.split()[0])
+        node.signal(signal.SIGHUP)
+        wait_until(lambda: node.get("/v1/models", key=key).status == 401, "the key is gone")
+
+
 class Models(ServeCase):
     def test_the_models_of_the_folder_are_listed(self):
         node = self.serve()
