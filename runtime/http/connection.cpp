@@ -1,5 +1,7 @@
 #include "runtime/http/connection.hpp"
 
+#include <poll.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -16,6 +18,9 @@ namespace http = boost::beast::http;
 /// How long a connection is still read when the last answer is out: a socket that is closed with
 /// unread bytes resets the connection, and the client may lose the answer.
 constexpr std::chrono::seconds linger_timeout{2};
+
+/// How often a client is looked after that has sent more than is read before it is answered.
+constexpr std::chrono::milliseconds look_interval{100};
 
 std::string name_of(const http_connection::socket& s) {
   boost::system::error_code e;
@@ -103,7 +108,10 @@ void http_connection::read_next() {
 void http_connection::start_read() {
   if (is_reading_ || is_ended_ || state_ == state::closed) return;
   // Requests that come before the last one is answered wait: here, then at the client.
-  if (state_ == state::responding && input_.size() >= options().max_header_bytes) return;
+  if (state_ == state::responding && input_.size() >= options().max_header_bytes) {
+    if (channel_) set_read_deadline(look_interval);
+    return;
+  }
   is_reading_ = true;
   read_some([self = shared_from_this()](const error_code& e, size_t n) { self->on_read(e, n); });
 }
@@ -264,7 +272,8 @@ void http_connection::send_error(const refusal& x) {
   if (options().error_body) shown = options().error_body(x.status, x.why);
   const http_framing framing{.content_length = shown.body.size(), .keeps_alive = false};
   const int64_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
-  own_ += render_head(x.status, {{"Content-Type", shown.content_type}}, framing, now) + shown.body;
+  shown.more.emplace_back("Content-Type", shown.content_type);
+  own_ += render_head(x.status, shown.more, framing, now) + shown.body;
   state_ = state::responding;
   read_timer_.cancel();
   start_write();
@@ -343,9 +352,15 @@ void http_connection::set_read_deadline(std::chrono::milliseconds after) {
 }
 
 void http_connection::on_read_deadline() {
-  if (state_ == state::responding) return;
+  if (state_ == state::responding) return peer_has_left() ? on_end() : start_read();
   if (state_ != state::reading || !has_begun()) return close();
   send_error({408, "the request did not arrive in time"});
+}
+
+/// Seen behind what it sent before, unless that is more than the system holds for a socket.
+bool http_connection::peer_has_left() {
+  pollfd looked_at{socket_.native_handle(), POLLRDHUP, 0};
+  return ::poll(&looked_at, 1, 0) > 0;
 }
 
 void http_connection::set_write_deadline() {

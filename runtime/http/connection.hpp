@@ -117,6 +117,7 @@ private:
 
   void read_some(io_handler done);
   void write_some(io_handler done);
+  bool peer_has_left();
   void set_read_deadline(std::chrono::milliseconds after);
   void on_read_deadline();
   void set_write_deadline();

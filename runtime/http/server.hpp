@@ -19,6 +19,7 @@ namespace llmos {
 struct http_error_body {
   std::string content_type = "text/plain; charset=utf-8";
   std::string body;
+  http_headers more;  ///< Headers beside the content's.
 };
 
 struct http_server_options {

@@ -72,6 +72,14 @@ api_error to_api_error(const failure& x, std::string_view text) {
   return {r.status, r.type, x.text + hint, std::move(param), r.word, r.retry_after_s};
 }
 
+api_error refused_by_http(int status, std::string message) {
+  if (status == 408) return {status, "timeout_error", std::move(message), "", "timeout"};
+  if (status == 503) {
+    return {status, server_error, std::move(message), "", "overloaded", overloaded_retry_s};
+  }
+  return {status, status < 500 ? request_error : server_error, std::move(message), "", ""};
+}
+
 std::string render_error(const api_error& x) {
   const nlohmann::ordered_json body = {{"error",
                                         {{"message", x.message},

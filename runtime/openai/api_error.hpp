@@ -62,6 +62,9 @@ api_error unsupported(std::string param, std::string message);
 /// the field with what the model is to read, at fault where that is too long.
 api_error to_api_error(const failure& x, std::string_view text = {});
 
+/// What HTTP itself refuses: too large, too slow, too many.
+api_error refused_by_http(int status, std::string message);
+
 /// {"error": {"message", "type", "param", "code"}}
 std::string render_error(const api_error& x);
 

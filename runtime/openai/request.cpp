@@ -135,7 +135,9 @@ private:
     const std::string shown = name.substr(0, max_field_name_bytes);
     std::string text = "unknown field '" + shown + "'";
     std::vector<std::string> known = {"model", "stream", "stream_options", "n", "user", "priority"};
-    for (const auto& key : keys_of(base_.sampling)) known.push_back(key.name);
+    for (const auto& key : keys_of(base_.sampling)) {
+      if (key.name != shown) known.push_back(key.name);
+    }
     if (is_chat()) {
       known.insert(known.end(), {"messages", "tools", "tool_choice", "max_completion_tokens"});
     } else {

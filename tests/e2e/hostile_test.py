@@ -442,6 +442,14 @@ class Gone(HostileCase):
                 leave(s)
                 wait_until(lambda x=before: self.cancelled() > x, "it is cancelled")
 
+    def test_behind_more_than_is_read_before_the_answer(self):
+        body = json.dumps(chat_body("hi", LONG)).encode()
+        before = self.cancelled()
+        with self.node.open() as s:
+            s.sendall(self.head(f"POST {CHAT} HTTP/1.1", f"Content-Length: {len(body)}") + body +
+                      b"x" * 100_000)
+        wait_until(lambda: self.cancelled() > before, "it is cancelled")
+
     def test_before_the_first_word_of_one(self):
         body = json.dumps(chat_body("hi", LONG)).encode()
         for _ in range(20):
@@ -495,6 +503,8 @@ class Full(ServeCase):
             self.assertEqual(node.get("/livez", on=connection).status, 200)
         said = node.say(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
         self.assertEqual(statuses_of(said), [503])
+        self.assertIn(b"\r\nretry-after: 1\r\n", said)
+        self.assertIn(b'"type":"server_error"', said)
         one.close()
         wait_until(lambda: node.get("/livez").status == 200, "there is room again")
         other.close()

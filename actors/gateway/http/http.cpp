@@ -42,13 +42,18 @@ void respond(const http_call_ptr& call, std::string_view body, std::string_view 
   call->exchange->respond(200, headers_of(type), body);
 }
 
+/// What an error's answer says beside its body.
+http_headers more_headers_of(const api_error& why) {
+  http_headers out;
+  if (why.retry_after_s > 0) out.emplace_back("retry-after", std::to_string(why.retry_after_s));
+  if (why.status == 401) out.emplace_back("www-authenticate", "Bearer");
+  return out;
+}
+
 void respond(const http_call_ptr& call, const api_error& why, http_headers more = {}) {
   auto headers = headers_of(json_type);
   std::move(more.begin(), more.end(), std::back_inserter(headers));
-  if (why.retry_after_s > 0) {
-    headers.emplace_back("retry-after", std::to_string(why.retry_after_s));
-  }
-  if (why.status == 401) headers.emplace_back("www-authenticate", "Bearer");
+  for (auto& x : more_headers_of(why)) headers.push_back(std::move(x));
   call->exchange->respond(why.status, headers, openai::render_error(why));
 }
 
@@ -116,8 +121,8 @@ caf::result<uint16_t> http_state::open() {
   o.write_timeout = std::chrono::milliseconds(h.write_timeout_ms);
   if (args_.tls) o.tls = args_.tls->get();
   o.error_body = [](int status, const std::string& message) {
-    return http_error_body{std::string(json_type),
-                           openai::render_error(error_of(status, "", message))};
+    const auto why = openai::refused_by_http(status, message);
+    return http_error_body{std::string(json_type), openai::render_error(why), more_headers_of(why)};
   };
   // The room owns the server, so its handler holds no handle that keeps the room.
   const caf::actor_addr room = self->address();

@@ -46,6 +46,15 @@ TEST_SUITE("runtime.openai.api_error") {
     CHECK(to_api_error({ec::overloaded, "", ""}, "messages").param.empty());
   }
 
+  TEST_CASE("what HTTP refuses says whether to try again") {
+    const api_error full = refused_by_http(503, "there are too many connections");
+    CHECK(full.type == "server_error");
+    CHECK(full.code == "overloaded");
+    CHECK(full.retry_after_s == 1);
+    CHECK(refused_by_http(408, "late").type == "timeout_error");
+    CHECK(refused_by_http(413, "large").type == "invalid_request_error");
+  }
+
   TEST_CASE("a body is OpenAI's, null where there is nothing, and always UTF-8") {
     CHECK(render_error(invalid("top_p", "top_p: \"2\"")) ==
           R"({"error":{"message":"top_p: \"2\"","type":"invalid_request_error",)"
