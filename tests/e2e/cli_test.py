@@ -105,6 +105,11 @@ class CommandLine(Case):
         self.assertEqual((run.returncode, run.stdout), (2, b""))
         self.assertIn("Usage: llmos", run.errors)
 
+    def test_a_command_that_no_node_does_takes_no_connect(self):
+        for command in (["models"], ["inspect", "tiny"], ["serve"]):
+            with self.subTest(command):
+                self.refused(2, f"llmos {command[0]} takes no --connect", "--connect", "h:1", *command)
+
     def test_mistyped_words_are_named(self):
         self.refused(2, "unknown command 'rum'", "rum")
         self.assertIn("did you mean --temperature?",

@@ -107,6 +107,11 @@ const char* find_empty_value(int argc, char** argv) {
   return nullptr;
 }
 
+/// Whether its work may be done by the node of another process.
+bool may_connect(std::string_view command) {
+  return command == "run" || command == "shell" || command == "batch" || command == "llmos";
+}
+
 exit_code run_command_line(int argc, char** argv) {
   command_line line;
   define(line);
@@ -123,6 +128,11 @@ exit_code run_command_line(int argc, char** argv) {
     return written ? exit_code::ok : report(written.error());
   } catch (const CLI::ParseError& e) {
     return report_usage(line.app, e);
+  }
+  const std::string command = parsed_command(line.app).get_name();
+  if (!line.global.connect.empty() && !may_connect(command)) {
+    return report({ec::invalid_argument, "llmos " + command + " takes no --connect",
+                   "run, shell and batch do; the shell's /models, /ps and /stats tell of a node"});
   }
   if (line.chosen) return line.chosen();
   write_error(line.app.help());
